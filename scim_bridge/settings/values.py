@@ -1,0 +1,136 @@
+"""What an operator can set, and what holds when nothing is set."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """``[server]``: where the bridge listens and how it is reached."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    processes: int = 1
+    threads: int = 8
+    # How clients reach the bridge, for locations behind TLS termination: "https://scim.example.com".
+    public_url: str | None = None
+    # How many proxies in front of the bridge are trusted for X-Forwarded-*.
+    trusted_proxies: int = 0
+    # Where /metrics is served instead of on the main port: "127.0.0.1:9464".
+    metrics_listen: str | None = None
+    # The largest request body, in bytes.
+    max_body: int = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """``[database]``: where the directory lives, as a SQLAlchemy URL."""
+
+    url: str = "sqlite:///scim-bridge.db"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityCenter:
+    """``[identity_center]``: the Identity Center the bridge writes to."""
+
+    region: str | None = None
+    # https://scim.<region>.amazonaws.com/<tenant>/scim/v2
+    scim_endpoint: str | None = None
+    auth: Literal["sigv4", "bearer"] = "sigv4"
+    bearer_token_env: str | None = None
+    bearer_token_file: Path | None = None
+    # The day the token ends, as the console shows it: "2027-05-01".
+    bearer_token_expires: str | None = None
+    signing_service: str = "identitystore"
+    credentials_file: Path | None = None
+    profile: str | None = None
+    identity_store_id: str | None = None
+    instance_arn: str | None = None
+    # Overrides the hosts of the Identity Store and SSO Admin APIs.
+    endpoint_url: str | None = None
+    # The pace the bridge keeps under, in calls per second.
+    calls_per_second: float = 10.0
+    # How long one call may take, in seconds.
+    timeout: float = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """``[delivery]``: how long a client waits for Identity Center, in seconds."""
+
+    wait: float = 5.0
+    # The quiet period after which additions of members are sent together, and the longest wait.
+    coalesce: float = 0.5
+    coalesce_at_most: float = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Users:
+    """``[users]``: what clients may do with people, and what Identity Center gets of it."""
+
+    create: bool = True
+    update: bool = True
+    username_changes: Literal["refuse", "allow"] = "refuse"
+    external_id: Literal["bridge", "client"] = "bridge"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """``[groups]``: what happens to a group at Identity Center."""
+
+    # What a client's DELETE leaves there: the empty group, or nothing.
+    delete: Literal["empty", "remove"] = "empty"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deprovision:
+    """``[deprovision]``: how long a leaver can come back to the same access."""
+
+    # Seconds within which a reactivation brings memberships back ("30d" in the file). 0: never.
+    restore_within: float = 30 * 86400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Safety:
+    """``[safety]``: the brake and the protected names."""
+
+    brake: bool = True
+    max_deprovision_percent: float = 10.0
+    max_deprovisions: int = 100
+    max_removal_percent: float = 30.0
+    max_removals: int = 500
+    # Patterns of user and group names that no client may touch.
+    protected: tuple[str, ...] = ("AWS*", "Administrator*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """``[audit]``: how the audit trail is sealed."""
+
+    # The key of the seals. Made beside the database when missing.
+    key_file: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """``[log]``: what the bridge says on stderr."""
+
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything an operator can set."""
+
+    server: Server = field(default_factory=Server)
+    database: Database = field(default_factory=Database)
+    identity_center: IdentityCenter = field(default_factory=IdentityCenter)
+    delivery: Delivery = field(default_factory=Delivery)
+    users: Users = field(default_factory=Users)
+    groups: Groups = field(default_factory=Groups)
+    deprovision: Deprovision = field(default_factory=Deprovision)
+    safety: Safety = field(default_factory=Safety)
+    audit: Audit = field(default_factory=Audit)
+    log: Log = field(default_factory=Log)
