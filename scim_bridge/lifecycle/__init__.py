@@ -1,0 +1,1 @@
+"""What people should hold, by the rules of joining, moving and leaving. Pure."""

@@ -1,0 +1,1 @@
+"""Deciding, without acting: what differs, which calls close it, what the brake holds."""
