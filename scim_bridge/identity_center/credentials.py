@@ -1,0 +1,199 @@
+"""By what does Identity Center know the bridge, and what to do when it does not?"""
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import botocore.session
+from botocore.credentials import Credentials, ReadOnlyCredentials
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnection
+from requests_aws4auth import AWS4Auth
+
+from scim_bridge.errors import DoorClosed, Unavailable
+from scim_bridge.settings import IdentityCenter
+
+# What requests calls to authenticate a prepared request.
+Auth = Callable[[Any], Any]
+
+
+class Authority(Protocol):
+    """One kind of authentication (``[identity_center] auth``)."""
+
+    # What an operator can do when Identity Center answers 401 or 403.
+    @property
+    def remedy(self) -> str: ...
+
+    def auth(self) -> Auth:
+        """What authenticates the next request; read anew for each, so it is never stale.
+
+        :raises DoorClosed: there are no credentials, or they cannot be renewed.
+        :raises Unavailable: who gives out credentials does not answer.
+        """
+        ...
+
+    def renew(self) -> bool:
+        """Forget what was refused; whether there is something else to try at once."""
+        ...
+
+
+def authority(settings: IdentityCenter) -> Authority:
+    """The kind of authentication the settings ask for."""
+    return BearerToken(settings) if settings.auth == "bearer" else Signature(settings)
+
+
+class Signature:
+    """Signature Version 4, with the credentials of botocore's chain.
+
+    So environment variables, profiles, assumed roles, web identities and instance profiles work
+    and are refreshed before they expire. After a refusal the whole chain is read again, so that a
+    mended credentials file needs no restart.
+    """
+
+    def __init__(self, settings: IdentityCenter) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._credentials: Credentials | None = None
+
+    @property
+    def remedy(self) -> str:
+        return (
+            "Check the access key and its secret, that a temporary key has not expired, that the "
+            f"clock is right, region ({self._settings.region}) and signing_service "
+            f"({self._settings.signing_service}). AWS documents only the bearer token on the SCIM "
+            'endpoint: where the keys are right, set auth = "bearer" in [identity_center] and give '
+            "it the access token of automatic provisioning."
+        )
+
+    def auth(self) -> AWS4Auth:
+        key = self._frozen()
+        return AWS4Auth(
+            key.access_key,
+            key.secret_key,
+            self._settings.region,
+            self._settings.signing_service,
+            session_token=key.token,
+        )
+
+    def renew(self) -> bool:
+        refused = self._frozen()
+        with self._lock:
+            self._credentials = None
+        return bool(self._frozen() != refused)
+
+    def _frozen(self) -> ReadOnlyCredentials:
+        """One consistent set of keys, refreshed if they are about to expire."""
+        try:
+            with self._lock:
+                if self._credentials is None:
+                    self._credentials = self._resolved()
+                credentials = self._credentials
+            return credentials.get_frozen_credentials()
+        except (HTTPClientError, NoConnection) as error:
+            raise Unavailable(f"AWS credentials cannot be fetched: {_kind(error)}") from error
+        # A refresh that gives expired credentials again is a RuntimeError of botocore.
+        except (BotoCoreError, ClientError, RuntimeError) as error:
+            raise DoorClosed(
+                f"AWS credentials cannot be had: {_kind(error)}. {self._where()}"
+            ) from error
+
+    def _resolved(self) -> Credentials:
+        credentials = self._session().get_credentials()
+        if credentials is None:
+            raise DoorClosed(f"there are no AWS credentials. {self._where()}")
+        return credentials
+
+    def _session(self) -> botocore.session.Session:
+        file, profile = self._settings.credentials_file, self._settings.profile
+        # A named file or profile is meant: botocore lets a named profile win over the environment.
+        session = botocore.session.Session(profile=profile or ("default" if file else None))
+        if file is not None:
+            session.set_config_variable("credentials_file", str(file))
+        session.set_config_variable("region", self._settings.region)
+        return session
+
+    def _where(self) -> str:
+        file, profile = self._settings.credentials_file, self._settings.profile
+        if file is None and profile is None:
+            return (
+                "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, identity_center.profile or "
+                "identity_center.credentials_file, or run where a role is given."
+            )
+        return f"Profile {profile or 'default'} was looked for in {file or 'the files of AWS'}."
+
+
+class BearerToken:
+    """The access token of automatic provisioning, from a file or an environment variable.
+
+    The file is read for every call, so that a rotated token needs no restart.
+    """
+
+    def __init__(self, settings: IdentityCenter) -> None:
+        self._settings = settings
+
+    @property
+    def remedy(self) -> str:
+        expires = self._settings.bearer_token_expires
+        noted = f" (noted as ending on {expires})" if expires else ""
+        return (
+            f"The access token has expired{noted}, was deleted, or belongs to another tenant than "
+            "scim_endpoint; tokens end after one year. Make a new one in the console under "
+            "Settings, Automatic provisioning, and put it "
+            f"{self._place()}. If the token is right, check that the instance lets the bridge's "
+            "address in."
+        )
+
+    def auth(self) -> Auth:
+        token = self._token()
+
+        def authenticate(request: Any) -> Any:
+            request.headers["Authorization"] = f"Bearer {token}"
+            return request
+
+        return authenticate
+
+    def renew(self) -> bool:
+        return False
+
+    def _token(self) -> str:
+        token = self._read().strip()
+        if not token:
+            raise DoorClosed(
+                f"there is no access token for Identity Center: put it {self._place()}"
+            )
+        if not (token.isascii() and token.isprintable()) or " " in token:
+            raise DoorClosed(
+                "the access token for Identity Center holds characters that no token has: put it, "
+                f"and nothing else, {self._place()}"
+            )
+        return token
+
+    def _read(self) -> str:
+        file = self._settings.bearer_token_file
+        if file is None:
+            return os.environ.get(self._settings.bearer_token_env or "", "")
+        try:
+            return file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DoorClosed(
+                f"the access token cannot be read from {file}: {_kind(error)}"
+            ) from error
+
+    def _place(self) -> str:
+        if self._settings.bearer_token_file is not None:
+            return f"into {self._settings.bearer_token_file} (no restart is needed)"
+        if self._settings.bearer_token_env is not None:
+            return f"into the environment variable {self._settings.bearer_token_env}, and restart"
+        return "into a file that identity_center.bearer_token_file names"
+
+
+def _kind(error: Exception) -> str:
+    """What went wrong, without what a library's message may repeat."""
+    match error:
+        case OSError():
+            return error.strerror or type(error).__name__
+        case ClientError():
+            return str(error.response.get("Error", {}).get("Code", "refused"))
+        case _:
+            return type(error).__name__
