@@ -1,0 +1,177 @@
+"""How is it recorded who did what, when and why? The audit trail as it is written.
+
+What is about a person (names, e-mail, documents before and after) goes only into the personal part
+of an entry. It is stored apart, and the entry keeps a salted digest of it, so that a person can be
+erased while the chain of seals (`scim_bridge.directory.seals`) stays whole.
+
+How memberships are recorded: one entry for each person and change. Its resource is the user, its
+related resource is the group. So a leaver's trail names each membership, with the request or the
+call at the target that ended it, and the trail of a group names each of its members' changes.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import insert
+
+from scim_bridge.directory.actor import current
+from scim_bridge.directory.database import Database
+from scim_bridge.directory.tables import audit, audit_personal
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
+class Action(StrEnum):
+    """What an entry says was done."""
+
+    # Changes of the directory, by a client, an operator or the bridge.
+    CREATE = "create"
+    UPDATE = "update"
+    DEACTIVATE = "deactivate"
+    REACTIVATE = "reactivate"
+    DELETE = "delete"
+    # Somebody who was deleted is back under a new id; the related resource is the earlier record.
+    REHIRE = "rehire"
+    # A change was taken back, since the target refused it.
+    UNDO = "undo"
+    # The resource is the user, the related resource the group.
+    MEMBER_ADDED = "member-added"
+    MEMBER_REMOVED = "member-removed"
+
+    # Delivery. A call that changes memberships is one entry for each person.
+    CALL = "call"
+    REFUSED = "refused"
+    FAILED = "failed"
+    RETRY = "retry"
+    LINK = "link"
+    LINK_MOVED = "link-moved"
+    LINK_DROPPED = "link-dropped"
+    WARNING = "warning"
+
+    # The brake.
+    HELD = "held"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+    # Inbound credentials. Kind "client"; its name is among the facts.
+    CLIENT_ADDED = "client-added"
+    CLIENT_ROTATED = "client-rotated"
+    CLIENT_REVOKED = "client-revoked"
+
+
+def record(
+    database: Database,
+    *,
+    action: Action,
+    kind: str | None = None,
+    resource_id: str | None = None,
+    related_id: str | None = None,
+    outcome: str = "ok",
+    facts: Mapping[str, Any] = _NOTHING,
+    personal: Mapping[str, Any] | None = None,
+    target_request_id: str | None = None,
+    user_name: str | None = None,
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Append an entry in the transaction this thread is in; it is kept or lost with the change.
+
+    Who acts, in which request and why comes from `scim_bridge.directory.actor.current`; the reason
+    becomes a fact. ``facts`` hold nothing about a person, ``personal`` everything that is. With
+    ``user_name`` the person's trail is found under that name; it is added to the personal part.
+    An answer of the target may quote names: its words are personal, its status is a fact.
+    """
+    content = _personal_content(personal, user_name)
+    salt, name = secrets.token_hex(16), folded(user_name)
+    digest = None if content is None else personal_digest(salt, name, content)
+    row = _row(
+        action=action,
+        kind=kind,
+        resource_id=resource_id,
+        related_id=related_id,
+        outcome=outcome,
+        facts=facts,
+        target_request_id=target_request_id,
+        at=clock(),
+    )
+    audit_id = _append(database, {**row, "personal_digest": digest})
+    if content is not None:
+        database.connection.execute(
+            insert(audit_personal),
+            {"audit_id": audit_id, "salt": salt, "content": content, "user_name_folded": name},
+        )
+
+
+def record_members(
+    database: Database,
+    *,
+    action: Action,
+    group_id: str,
+    members: Iterable[str],
+    outcome: str = "ok",
+    facts: Mapping[str, Any] = _NOTHING,
+    target_request_id: str | None = None,
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Append one entry for each of these users about their membership in a group.
+
+    For the directory's own changes (``MEMBER_ADDED``, ``MEMBER_REMOVED``) and for calls at the
+    target that change members (``CALL``). Else as `record`; one statement whatever their number.
+    """
+    about = _row(
+        action=action,
+        kind="user",
+        resource_id=None,
+        related_id=group_id,
+        outcome=outcome,
+        facts=facts,
+        target_request_id=target_request_id,
+        at=clock(),
+    )
+    rows = [{**about, "resource_id": member} for member in members]
+    if rows:
+        database.connection.execute(insert(audit), rows)
+
+
+def canonical(value: object) -> str:
+    """JSON that is the same for equal values: sorted keys, no spaces, ASCII only."""
+    return _ENCODER.encode(value)
+
+
+def personal_digest(salt: str, user_name_folded: str | None, content: str) -> str:
+    """What an entry keeps of its personal part: SHA-256 under a salt of 128 random bits."""
+    # Neither JSON text holds a line break, so the three parts cannot be cut differently.
+    return sha256(f"{salt}\n{canonical(user_name_folded)}\n{content}".encode()).hexdigest()
+
+
+def folded(user_name: str | None) -> str | None:
+    return None if user_name is None else user_name.casefold()
+
+
+def _append(database: Database, row: dict[str, Any]) -> int:
+    key = database.connection.execute(insert(audit), row).inserted_primary_key
+    return int(key[0])  # type: ignore[index]  # an insert of one row always tells its key
+
+
+def _personal_content(personal: Mapping[str, Any] | None, user_name: str | None) -> str | None:
+    if user_name is None:
+        return None if personal is None else canonical(dict(personal))
+    return canonical({"userName": user_name, **(personal or {})})
+
+
+def _row(*, action: Action, facts: Mapping[str, Any], **columns: object) -> dict[str, Any]:
+    actor = current()
+    reason = {} if actor.reason is None else {"reason": actor.reason}
+    return {
+        **columns,
+        "action": action.value,
+        "actor": actor.name,
+        "request_id": actor.request_id,
+        "facts": canonical({**facts, **reason}),
+    }

@@ -1,0 +1,154 @@
+"""The one connection a piece of work uses, and the transaction it is in.
+
+A transaction is re-entrant: the outermost `with` commits or rolls back, inner ones join. So the
+same objects serve a request, the worker, the command line and the tests.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import Float
+
+from scim_bridge.directory import comparison
+from scim_bridge.errors import DatabaseUnavailable
+
+# How long a writer waits for another writer of the same SQLite file, in seconds.
+SQLITE_BUSY_SECONDS = 10
+
+
+class now(FunctionElement[float]):
+    """The database's clock, in seconds since 1970: the one clock that all processes share."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _sqlite_now(_element: Any, _compiler: Any, **_: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now, "postgresql")
+def _postgresql_now(_element: Any, _compiler: Any, **_: Any) -> str:
+    return "extract(epoch from clock_timestamp())"
+
+
+def _open(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        # The driver must not open transactions by itself: its deferred BEGIN fails at once when a
+        # reader turns writer while somebody else writes, whatever the timeout.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        comparison.register(connection)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+class Database:
+    """A directory's database. Thread-safe: each thread has a transaction of its own.
+
+    Raises `DatabaseUnavailable` when the database does not answer or stays locked.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = _open(url)
+        self._local = threading.local()
+
+    @property
+    def connection(self) -> Connection:
+        """The connection of the transaction this thread is in."""
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            raise RuntimeError("not in a transaction")
+        return connection
+
+    @property
+    def in_transaction(self) -> bool:
+        return getattr(self._local, "connection", None) is not None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Write. Commits when the outermost block ends well, else rolls everything back."""
+        with self._outermost("IMMEDIATE") as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Read one consistent state. Joins a transaction that is already open."""
+        with self._outermost("DEFERRED") as connection:
+            yield connection
+
+    def after_commit(self, act: Callable[[], None]) -> None:
+        """Do something once the transaction this thread is in has been committed."""
+        self._local.after_commit.append(act)
+
+    @contextmanager
+    def _outermost(self, sqlite_begin: str) -> Iterator[Connection]:
+        if self.in_transaction:
+            yield self.connection
+            return
+        with translated(), self.engine.connect() as raw:
+            connection = raw.execution_options(sqlite_begin=sqlite_begin)
+            acts: list[Callable[[], None]] = []
+            self._local.after_commit = acts
+            with connection.begin():
+                self._local.connection = connection
+                try:
+                    yield connection
+                finally:
+                    self._local.connection = None
+        for act in acts:
+            act()
+
+    def clock(self) -> float:
+        """The database's time, in seconds since 1970."""
+        with self.reading() as connection:
+            return float(connection.scalar(select(now())) or 0.0)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @property
+    def path(self) -> Path | None:
+        """The file of an SQLite database; None for any other."""
+        database = self.engine.url.database
+        if self.engine.dialect.name != "sqlite" or not database or database == ":memory:":
+            return None
+        return Path(database)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Translate what the driver raises when the database cannot be reached."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise DatabaseUnavailable(_reason(error)) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseUnavailable(_reason(error)) from error
+        raise
+
+
+def _reason(error: DBAPIError) -> str:
+    return f"the database does not answer: {type(error.orig).__name__}: {error.orig}"

@@ -1,0 +1,61 @@
+"""What a write leaves in the audit trail."""
+
+from typing import Any
+
+from scim_bridge.directory.audit import Action, record, record_members
+from scim_bridge.directory.database import Database
+from scim_bridge.directory.write import Write
+
+
+def record_write(database: Database, write: Write) -> None:
+    """Append the entries of a write, in its transaction: the document's, and each member's."""
+    if write.before != write.after or write.action != "update":
+        record(
+            database,
+            action=_action(write),
+            kind=write.kind,
+            resource_id=write.id,
+            facts={"version": write.version, "attributes": _changed(write)},
+            personal={"before": write.before, "after": write.after},
+            user_name=_user_name(write),
+        )
+    if write.kind == "group":
+        _record_members(database, Action.MEMBER_ADDED, write.id, write.added)
+        _record_members(database, Action.MEMBER_REMOVED, write.id, write.removed)
+    for group_id in write.left:
+        _record_members(database, Action.MEMBER_REMOVED, group_id, (write.id,))
+
+
+def _record_members(
+    database: Database, action: Action, group_id: str, members: tuple[str, ...]
+) -> None:
+    record_members(database, action=action, group_id=group_id, members=members)
+
+
+def _action(write: Write) -> Action:
+    if write.undo:
+        return Action.UNDO
+    if write.action == "create":
+        return Action.CREATE
+    if write.action == "delete":
+        return Action.DELETE
+    was, is_now = _is_active(write.before), _is_active(write.after)
+    if write.kind == "user" and was != is_now:
+        return Action.REACTIVATE if is_now else Action.DEACTIVATE
+    return Action.UPDATE
+
+
+def _changed(write: Write) -> list[str]:
+    before, after = write.before or {}, write.after or {}
+    names = before.keys() | after.keys()
+    return sorted(name for name in names if before.get(name) != after.get(name))
+
+
+def _user_name(write: Write) -> str | None:
+    document: dict[str, Any] = write.after or write.before or {}
+    name: str | None = document.get("userName")
+    return name
+
+
+def _is_active(document: dict[str, Any] | None) -> bool:
+    return document is not None and document.get("active") is not False

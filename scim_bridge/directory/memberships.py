@@ -1,0 +1,225 @@
+"""Who is in which group, and who put them there: rows that begin and end.
+
+A row is never deleted: a membership that ended keeps its row. Everything is done on sets of ids,
+and costs what the set costs, whatever the size of the group.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Select, func, insert, not_, select, update
+
+from scim_bridge.directory.database import Database
+from scim_bridge.directory.tables import groups, memberships
+
+# The origin of what a rule gives begins with this. Whatever else gave a membership, a client may
+# take away.
+RULE = "rule:"
+
+_T = TypeVar("_T")
+
+# How many ids one statement names: a database limits the variables of a statement.
+_CHUNK = 5_000
+
+_columns = memberships.c
+CURRENT = memberships.c.valid_to.is_(None)
+_GIVEN = not_(memberships.c.origin.startswith(RULE))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moves:
+    """Whose membership of a group began and ended."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    # The rows that began.
+    rows: tuple[int, ...] = ()
+
+    @property
+    def everyone(self) -> tuple[str, ...]:
+        return self.added + self.removed
+
+
+NO_MOVES = Moves()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Membership:
+    """A group that a user is in."""
+
+    group_id: str
+    display: str
+
+
+def add(
+    database: Database, group_id: str, member_ids: Iterable[str], origin: str, *, at: float
+) -> Moves:
+    """Begin a membership for everyone who has none that was given: a rule's stands apart."""
+    with database.transaction() as connection:
+        new: list[str] = []
+        for chunk in chunks(dict.fromkeys(member_ids)):
+            among = (_columns.group_id == group_id, _columns.member_id.in_(chunk), CURRENT, _GIVEN)
+            present = set(connection.scalars(select(_columns.member_id).where(*among)))
+            new += [member_id for member_id in chunk if member_id not in present]
+        if not new:
+            return NO_MOVES
+        begun = connection.scalars(
+            insert(memberships).returning(memberships.c.id),
+            [_row(group_id, member_id, origin, at) for member_id in new],
+        )
+        return Moves(added=tuple(new), rows=tuple(begun))
+
+
+def remove(database: Database, group_id: str, member_ids: Iterable[str], *, at: float) -> Moves:
+    """End the memberships of these members, whoever gave them, but not a rule's."""
+    with database.transaction():
+        ended: list[str] = []
+        for chunk in chunks(dict.fromkeys(member_ids)):
+            ended += _end(
+                database,
+                _columns.member_id,
+                at,
+                _columns.group_id == group_id,
+                _columns.member_id.in_(chunk),
+                _GIVEN,
+            )
+        return Moves(removed=tuple(ended))
+
+
+def replace(
+    database: Database, group_id: str, member_ids: Iterable[str], origin: str, *, at: float
+) -> Moves:
+    """Make these the members, by ending and beginning only what differs."""
+    wanted = dict.fromkeys(member_ids)
+    with database.transaction() as connection:
+        present = connection.scalars(
+            select(_columns.member_id)
+            .where(_columns.group_id == group_id, CURRENT, _GIVEN)
+            .distinct()
+        )
+        gone = [member_id for member_id in present if member_id not in wanted]
+        ended = remove(database, group_id, gone, at=at)
+        begun = add(database, group_id, wanted, origin, at=at)
+        return Moves(added=begun.added, removed=ended.removed, rows=begun.rows)
+
+
+def end_rows(database: Database, rows: Sequence[int], *, at: float) -> Moves:
+    """End these rows, as far as they have not ended."""
+    ended: list[str] = []
+    for chunk in chunks(rows):
+        ended += _end(database, _columns.member_id, at, memberships.c.id.in_(chunk))
+    return Moves(removed=tuple(ended))
+
+
+def end_group(database: Database, group_id: str, *, at: float) -> Moves:
+    """End every membership of a group."""
+    return Moves(
+        removed=tuple(_end(database, _columns.member_id, at, _columns.group_id == group_id))
+    )
+
+
+def end_member(
+    database: Database, member_id: str, *, at: float, begun_by: float | None = None
+) -> tuple[str, ...]:
+    """End every membership of a user (that had begun by a time). Returns the groups."""
+    begun = [] if begun_by is None else [memberships.c.valid_from <= begun_by]
+    return tuple(_end(database, _columns.group_id, at, _columns.member_id == member_id, *begun))
+
+
+def reopen_member(
+    database: Database, member_id: str, *, ended_at: float, at: float
+) -> tuple[str, ...]:
+    """Begin again the memberships of a user that ended at a time. Returns the groups."""
+    with database.transaction() as connection:
+        ended = connection.execute(
+            select(_columns.group_id, _columns.origin)
+            .join(groups, groups.c.id == _columns.group_id)
+            .where(
+                _columns.member_id == member_id,
+                _columns.valid_to == ended_at,
+                groups.c.deleted_at.is_(None),
+            )
+        ).all()
+        for group_id, origin in ended:
+            add(database, group_id, [member_id], origin, at=at)
+        return tuple(dict.fromkeys(group_id for group_id, _ in ended))
+
+
+def last_origin(database: Database, group_id: str, member_id: str) -> str | None:
+    """Who gave the latest membership of a user in a group; None if there never was one."""
+    with database.reading() as connection:
+        origin: str | None = connection.scalar(
+            select(_columns.origin)
+            .where(_columns.group_id == group_id, _columns.member_id == member_id)
+            .order_by(_columns.id.desc())
+            .limit(1)
+        )
+        return origin
+
+
+def member_ids(group_id: str) -> Select[str]:
+    """The query of a group's current members, for use in a statement."""
+    return select(_columns.member_id).where(_columns.group_id == group_id, CURRENT)
+
+
+def members(database: Database, group_ids: Iterable[str]) -> dict[str, list[str]]:
+    """The current members of each group, in the order in which they came."""
+    found: dict[str, list[str]] = {}
+    with database.reading() as connection:
+        for chunk in chunks(group_ids):
+            rows = connection.execute(
+                select(_columns.group_id, _columns.member_id)
+                .where(_columns.group_id.in_(chunk), CURRENT)
+                .group_by(_columns.group_id, _columns.member_id)
+                .order_by(func.min(memberships.c.id))
+            )
+            for group_id, member_id in rows:
+                found.setdefault(group_id, []).append(member_id)
+    return found
+
+
+def groups_of(database: Database, member_ids: Iterable[str]) -> dict[str, list[Membership]]:
+    """The groups each user is in, in the order in which they came."""
+    found: dict[str, list[Membership]] = {}
+    with database.reading() as connection:
+        for chunk in chunks(member_ids):
+            rows = connection.execute(
+                select(_columns.member_id, _columns.group_id, groups.c.display_name)
+                .join(groups, groups.c.id == _columns.group_id)
+                .where(_columns.member_id.in_(chunk), CURRENT)
+                .group_by(_columns.member_id, _columns.group_id, groups.c.display_name)
+                .order_by(func.min(memberships.c.id))
+            )
+            for member_id, group_id, display in rows:
+                found.setdefault(member_id, []).append(
+                    Membership(group_id=group_id, display=display)
+                )
+    return found
+
+
+def _end(
+    database: Database, returned: ColumnElement[str], at: float, *which: ColumnElement[bool]
+) -> list[str]:
+    with database.transaction() as connection:
+        ended = connection.scalars(
+            update(memberships).where(CURRENT, *which).values(valid_to=at).returning(returned)
+        )
+        return list(dict.fromkeys(ended))
+
+
+def _row(group_id: str, member_id: str, origin: str, at: float) -> dict[str, Any]:
+    return {
+        "group_id": group_id,
+        "member_id": member_id,
+        "origin": origin,
+        "valid_from": at,
+        "valid_to": None,
+    }
+
+
+def chunks(values: Iterable[_T]) -> Iterator[list[_T]]:
+    """Split values into lists short enough for one statement."""
+    listed = list(values)
+    for start in range(0, len(listed), _CHUNK):
+        yield listed[start : start + _CHUNK]

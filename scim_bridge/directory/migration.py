@@ -1,0 +1,50 @@
+"""Is the database at this version's schema, and how does it get there?
+
+The migrations are part of the package and need no file beside it. One upgrade is one transaction:
+it is done wholly or not at all, and two processes do it one after the other.
+"""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from scim_bridge.directory.database import Database
+from scim_bridge.errors import MigrationMissing
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def upgrade(database: Database) -> None:
+    """Bring the database to this version's schema. Does nothing when it is there."""
+    with database.transaction() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def check(database: Database) -> None:
+    """Refuse a database that is not at this version's schema.
+
+    Raises `MigrationMissing`, which names the command that mends it.
+    """
+    script = ScriptDirectory.from_config(_config())
+    with database.reading() as connection:
+        present = MigrationContext.configure(connection).get_current_heads()
+    if present == (script.get_current_head(),):
+        return
+    known = {revision.revision for revision in script.walk_revisions()}
+    if present and not set(present) <= known:
+        raise MigrationMissing(
+            "the database was made by a newer scim-bridge; install that version or restore a backup"
+        )
+    state = "is of an older version" if present else "has no tables yet"
+    raise MigrationMissing(f"the database {state}; run `scim-bridge db upgrade`")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config

@@ -1,0 +1,724 @@
+"""The users and groups of the directory, as a SCIM server stores them.
+
+Nothing is ever erased here: a deleted resource keeps its row and its history, and only SCIM no
+longer sees it. A change is written, recorded in the history and told to whoever must act on it in
+one transaction.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Literal
+
+from scim2_models import (
+    EnterpriseUser,
+    Group,
+    InvalidFilterException,
+    InvalidPathException,
+    InvalidValueException,
+    NotFoundException,
+    PreconditionFailedException,
+    Resource,
+    ResourceType,
+    ResponseParameters,
+    SearchRequest,
+    UniquenessException,
+    User,
+)
+from scim2_server.storage import ScimStorage, SearchPage
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Row,
+    Select,
+    Table,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    union_all,
+    update,
+)
+
+from scim_bridge.directory import actor, filters, history, memberships, representation, uniqueness
+from scim_bridge.directory.comparison import folded
+from scim_bridge.directory.database import Database
+from scim_bridge.directory.documents import Document, document_of, is_active
+from scim_bridge.directory.kinds import GROUP, USER, Kind, kind_named, kind_of
+from scim_bridge.directory.memberships import NO_MOVES, Moves
+from scim_bridge.directory.pages import Order, page_by_cursor, page_by_index
+from scim_bridge.directory.tables import groups, users
+from scim_bridge.directory.write import Write
+from scim_bridge.errors import OperatorError
+from scim_bridge.lifecycle.access import returns_to_memberships
+
+# `[deprovision] restore_within`, in seconds.
+RESTORE_WITHIN = 30 * 24 * 3600.0
+
+# The models of the resource types, by the name of the type.
+MODELS: Mapping[str, type[Resource[Any]]] = MappingProxyType(
+    {"User": User[EnterpriseUser], "Group": Group}
+)
+
+# What the members of a group given to `update` are: the members it should have; the same, as the
+# client's statement that there are no others; or not meant at all.
+MemberList = Literal["given", "replaced", "kept"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredUser:
+    """A user's row, live or deleted."""
+
+    id: str
+    user_name: str
+    active: bool
+    version: int
+    document: Document
+    deactivated_at: float | None
+    deleted_at: float | None
+
+
+def _unheard(_write: Write) -> None:
+    """Nobody needs to act."""
+
+
+def _uuid() -> str:
+    return str(uuid.uuid4())
+
+
+class Resources(ScimStorage):
+    """The directory's users and groups (RFC 7643 §4), in one database.
+
+    `written` is told of every change, inside its transaction; what it raises undoes the change.
+    `restore_within` is how long a deactivated person's memberships wait for a return, in seconds.
+
+    A version covers a resource's document and its memberships, `groups` of a user included;
+    ``meta.lastModified`` covers the document, and the members of a group.
+
+    Every method raises `DatabaseUnavailable` when the database does not answer.
+    """
+
+    supports_cursors = True
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        models: Mapping[str, type[Resource[Any]]] = MODELS,
+        written: Callable[[Write], None] = _unheard,
+        restore_within: float = RESTORE_WITHIN,
+        clock: Callable[[], float] = time.time,
+        new_id: Callable[[], str] = _uuid,
+    ) -> None:
+        self.database = database
+        self.models = models
+        self.written = written
+        self.restore_within = restore_within
+        self.clock = clock
+        self.new_id = new_id
+
+    @contextmanager
+    def operation(self) -> Iterator[None]:
+        """One transaction that may write. Inner ones join the outermost."""
+        with self.database.transaction():
+            yield
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """One consistent state, which nobody who writes has to wait for."""
+        with self.database.reading():
+            yield
+
+    # -- Reading ------------------------------------------------------------------
+
+    def get(
+        self,
+        resource_type: ResourceType,
+        resource_id: str,
+        *,
+        response_parameters: ResponseParameters[Any] | None = None,
+    ) -> Resource[Any]:
+        """A live resource. Memberships that the response leaves out are not read.
+
+        Raises `NotFoundException` when there is none of this type with this id.
+        """
+        kind = kind_of(resource_type)
+        with self.database.reading():
+            row = self._row(kind, resource_id)
+            model = self.models[kind.type_name]
+            (resource,) = representation.resources(
+                self.database, kind, model, [row], response_parameters
+            )
+            return resource
+
+    def search(
+        self,
+        resource_types: list[ResourceType],
+        search_request: SearchRequest[Any],
+        *,
+        position: Any = None,
+    ) -> SearchPage:
+        """A page of the live resources of these types, as one collection.
+
+        Only the page's rows are read; filtering, sorting and counting are the database's.
+
+        Raises `InvalidFilterException`, `InvalidPathException` (what cannot be sorted by) and
+        `InvalidCursorException`.
+        """
+        kinds = [kind_of(resource_type) for resource_type in resource_types]
+        with self.database.reading() as connection:
+            order = self._order(kinds, search_request)
+            total = connection.scalar(select(func.count()).select_from(order.collection))
+            count = search_request.count
+            if count == 0:
+                return SearchPage(total, [])
+            if search_request.cursor is None:
+                page = page_by_index(connection, order, search_request.start_index_0 or 0, count)
+            else:
+                page = page_by_cursor(connection, order, position, count)
+            found = self._resources(kinds, page.rows, search_request)
+            return SearchPage(total, found, page.next, page.previous)
+
+    def find_user(self, user_name: str) -> StoredUser | None:
+        """The live user of a name, or else the one deleted last."""
+        with self.database.reading() as connection:
+            row = connection.execute(
+                select(*(users.c[field.name] for field in fields(StoredUser)))
+                .where(users.c.user_name_folded == folded(user_name))
+                .order_by(users.c.deleted_at.is_not(None), users.c.deleted_at.desc())
+                .limit(1)
+            ).first()
+            return None if row is None else StoredUser(**row._mapping)
+
+    def _row(self, kind: Kind, resource_id: str | None, *, locked: bool = False) -> Row[Any]:
+        table = kind.table
+        query = select(table).where(table.c.id == resource_id, table.c.deleted_at.is_(None))
+        with self.database.reading() as connection:
+            row = connection.execute(query.with_for_update() if locked else query).first()
+        if row is None:
+            raise NotFoundException(detail=f"{kind.type_name} {resource_id!r} not found")
+        return row
+
+    def _order(self, kinds: Sequence[Kind], search_request: SearchRequest[Any]) -> Order:
+        """The matching resources of these kinds, as one collection in its order."""
+        found = [self._matching(kind, search_request) for kind in kinds]
+        collection: FromClause = (
+            found[0].subquery() if len(found) == 1 else union_all(*found).subquery()
+        )
+        return Order(
+            collection=collection,
+            by_value=search_request.sort_by is not None,
+            descending=search_request.sort_by is not None
+            and search_request.sort_order == SearchRequest.SortOrder.descending,
+        )
+
+    def _matching(self, kind: Kind, search_request: SearchRequest[Any]) -> Select[Any]:
+        table, model = kind.table, self.models[kind.type_name]
+        columns = table.c
+        query = select(
+            literal(kind.name).label("kind"),
+            columns.id,
+            columns.document,
+            columns.created,
+            columns.last_modified,
+            columns.version,
+            _sort_value(search_request, model, table).label("sort_value"),
+        ).where(columns.deleted_at.is_(None))
+        if search_request.filter is None:
+            return query
+        return query.where(filters.condition(search_request.filter, model, table))
+
+    def _resources(
+        self,
+        kinds: Sequence[Kind],
+        rows: Sequence[Row[Any]],
+        parameters: ResponseParameters[Any],
+    ) -> list[Resource[Any]]:
+        """The resources of rows of several kinds, in the order of the rows."""
+        built: dict[tuple[str, str | None], Resource[Any]] = {}
+        for kind in dict.fromkeys(kinds):
+            of_kind = [row for row in rows if row.kind == kind.name]
+            model = self.models[kind.type_name]
+            for each in representation.resources(self.database, kind, model, of_kind, parameters):
+                built[kind.name, each.id] = each
+        return [built[row.kind, row.id] for row in rows]
+
+    # -- Writing ------------------------------------------------------------------
+
+    def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
+        """Store a new resource under an id of the directory's own.
+
+        Raises `UniquenessException` naming the attribute, and `InvalidValueException` for a member
+        that is not a live user.
+        """
+        kind = kind_of(resource_type)
+        document = document_of(resource)
+        with self.database.transaction():
+            at, resource_id = self._now(), self.new_id()
+            self._insert(kind, resource_id, document, at)
+            moves = NO_MOVES
+            if kind is GROUP:
+                moves = self._add(resource_id, _member_ids(resource), at)
+            self._raise_users(moves.everyone)
+            self._tell(
+                Write(
+                    kind=kind.name,
+                    id=resource_id,
+                    action="create",
+                    before=None,
+                    after=document,
+                    version=1,
+                    version_before=0,
+                    added=moves.added,
+                    rows=moves.rows,
+                ),
+                at,
+            )
+            return self.get(resource_type, resource_id)
+
+    def update(
+        self,
+        resource_type: ResourceType,
+        resource: Resource[Any],
+        *,
+        expected_version: str | None = None,
+        members: MemberList = "given",
+        named: Sequence[str] = (),
+    ) -> Resource[Any]:
+        """Replace a resource's document, and make a group's members those of `resource`.
+
+        `members`: "replaced" tells that the client stated the whole list (a PUT), which the write
+        reports; "kept" leaves the memberships as they are, whatever `resource` holds. The write
+        also reports whom the client `named` for removal, members or not.
+
+        Raises `NotFoundException`, `PreconditionFailedException`, `UniquenessException` naming the
+        attribute, and `InvalidValueException` for a member that is not a live user.
+        """
+        kind = kind_of(resource_type)
+        document = document_of(resource)
+        with self.database.transaction():
+            row = self._row(kind, resource.id, locked=True)
+            _expect(row, expected_version)
+            at, moves = self._now(), NO_MOVES
+            if kind is GROUP and members != "kept":
+                moves = self._replace(row.id, _member_ids(resource), at)
+            replaced = kind is GROUP and members == "replaced"
+            self._rewrite(
+                kind, row, document, at, moves=moves, named=tuple(named), replaced=replaced
+            )
+            return self.get(resource_type, row.id)
+
+    def delete(
+        self,
+        resource_type: ResourceType,
+        resource_id: str,
+        *,
+        expected_version: str | None = None,
+    ) -> None:
+        """End a resource and its memberships. The row and the history stay.
+
+        Raises `NotFoundException` and `PreconditionFailedException`.
+        """
+        kind = kind_of(resource_type)
+        with self.database.transaction():
+            row = self._row(kind, resource_id, locked=True)
+            _expect(row, expected_version)
+            self._end(kind, row, self._now())
+
+    def change_members(
+        self,
+        group_id: str,
+        *,
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+        replace: Sequence[str] | None = None,
+        expected_version: str | None = None,
+    ) -> int:
+        """Change a group's members, and return its version.
+
+        `replace` states the whole list; then `add` begins memberships and `remove` ends them,
+        whoever gave them; an id in both is removed. What `add` and `remove` cost does not depend on
+        the size of the group. The write names whom `remove` names, members or not.
+
+        Raises `NotFoundException`, `PreconditionFailedException`, and `InvalidValueException` for a
+        member to add that is not a live user.
+        """
+        with self.database.transaction():
+            row = self._row(GROUP, group_id, locked=True)
+            _expect(row, expected_version)
+            at = self._now()
+            write = self._rewrite(
+                GROUP,
+                row,
+                row.document,
+                at,
+                moves=self._move(group_id, at, add=add, remove=remove, replace=replace),
+                named=tuple(dict.fromkeys(remove)),
+                replaced=replace is not None,
+            )
+            return write.version
+
+    def set_active(self, user_id: str, *, active: bool) -> Write | None:
+        """Activate or deactivate a user. None when there is nothing to change.
+
+        Raises `NotFoundException`.
+        """
+        with self.database.transaction():
+            row = self._row(USER, user_id, locked=True)
+            if is_active(row.document) == active:
+                return None
+            return self._rewrite(USER, row, {**row.document, "active": active}, self._now())
+
+    def reopen_membership(self, group_id: str, member_id: str) -> Write:
+        """Begin a membership again, with its former origin, for an operator who rejects its end.
+
+        Raises `OperatorError` when the group or the user is no longer there.
+        """
+        with self.database.transaction():
+            try:
+                row = self._row(GROUP, group_id, locked=True)
+                self._row(USER, member_id)
+            except NotFoundException as error:
+                raise OperatorError(
+                    f"the membership cannot be given back: {error.detail}; "
+                    "it was deleted, so create it again first"
+                ) from error
+            at = self._now()
+            origin = memberships.last_origin(self.database, group_id, member_id)
+            origin = origin or actor.current().name
+            moves = memberships.add(self.database, group_id, [member_id], origin, at=at)
+            return self._rewrite(GROUP, row, row.document, at, moves=moves)
+
+    def reinstate(self, user_id: str) -> tuple[str, ...]:
+        """Bring a user back to what they were before a deactivation or a deletion.
+
+        For an operator who rejects a held loss: a deleted user is there again under the same id,
+        active, with the memberships the deletion ended. Returns the groups of those.
+
+        Raises `OperatorError` when somebody else has the user's name or e-mail by now.
+        """
+        with self.database.transaction() as connection:
+            row = connection.execute(
+                select(users).where(users.c.id == user_id).with_for_update()
+            ).one()
+            if row.deleted_at is None:
+                # The deactivation never took effect, so its date must not cost the memberships.
+                self._set(USER, user_id, deactivated_at=None)
+                self.set_active(user_id, active=True)
+                return ()
+            document, at = {**row.document, "active": True}, self._now()
+            columns = {**USER.columns(document), "deleted_at": None, "deactivated_at": None}
+            try:
+                uniqueness.refuse_taken(self.database, USER, user_id, columns)
+            except UniquenessException as error:
+                raise OperatorError(
+                    f"user {user_id} cannot come back: {error.detail} by somebody else"
+                ) from error
+            back = memberships.reopen_member(self.database, user_id, ended_at=row.deleted_at, at=at)
+            self._raise_groups(back, at)
+            self._set(USER, user_id, version=row.version + 1, last_modified=at, **columns)
+            self._tell(
+                Write(
+                    kind="user",
+                    id=user_id,
+                    action="create",
+                    before=None,
+                    after=document,
+                    version=row.version + 1,
+                    version_before=row.version,
+                ),
+                at,
+            )
+            return back
+
+    def undo(self, write: Write) -> Write | None:
+        """Take back what a write changed, since the target refused it. None when nothing is.
+
+        A creation is ended; an update gets the earlier document, as a new version; memberships that
+        it began are ended, as far as they are still the rows it began. Nothing is taken back when
+        the document has moved on since, or when somebody else has the earlier names by now. And
+        what took access away (a deletion, a deactivation, the end of a membership) stays.
+        """
+        kind = kind_named(write.kind)
+        with self.database.transaction():
+            row = self._undoable(kind, write)
+            if row is None:
+                return None
+            at = self._now()
+            if write.before is None:
+                return self._end(kind, row, at, undo=True)
+            document = row.document if write.before == write.after else write.before
+            moves = memberships.end_rows(self.database, write.rows, at=at)
+            if document == row.document and not moves.removed:
+                return None
+            return self._rewrite(kind, row, document, at, moves=moves, undo=True)
+
+    # -- The steps of a write -------------------------------------------------------
+
+    def _now(self) -> float:
+        """The time, in the precision of a SCIM dateTime, so that a filter on it is exact."""
+        return datetime.fromtimestamp(self.clock(), UTC).timestamp()
+
+    def _insert(self, kind: Kind, resource_id: str, document: Document, at: float) -> None:
+        columns = kind.columns(document)
+        uniqueness.refuse_taken(self.database, kind, resource_id, columns)
+        with uniqueness.translated(kind), self.database.transaction() as connection:
+            connection.execute(
+                insert(kind.table).values(
+                    id=resource_id, created=at, last_modified=at, version=1, **columns
+                )
+            )
+
+    def _rewrite(
+        self,
+        kind: Kind,
+        row: Row[Any],
+        document: Document,
+        at: float,
+        *,
+        moves: Moves = NO_MOVES,
+        named: tuple[str, ...] = (),
+        replaced: bool = False,
+        undo: bool = False,
+    ) -> Write:
+        """Give a row its new document, raise the versions that change with it, and tell.
+
+        What changes nothing is told only when it states whom the group must not hold.
+        """
+        changed = document != row.document or bool(moves.everyone)
+        left: tuple[str, ...] = ()
+        if changed:
+            left = self._change(kind, row, document, at)
+            self._raise_users(moves.everyone)
+        write = Write(
+            kind=kind.name,
+            id=row.id,
+            action="update",
+            before=row.document,
+            after=document,
+            version=row.version + changed,
+            version_before=row.version,
+            added=moves.added,
+            removed=moves.removed,
+            rows=moves.rows,
+            named=named,
+            replaced=replaced,
+            left=left,
+            undo=undo,
+        )
+        if changed or named or replaced:
+            self._tell(write, at)
+        return write
+
+    def _change(self, kind: Kind, row: Row[Any], document: Document, at: float) -> tuple[str, ...]:
+        """Write a row's next version. Returns the groups that a user lost by it."""
+        columns = kind.columns(document)
+        uniqueness.refuse_taken(self.database, kind, row.id, columns)
+        left: tuple[str, ...] = ()
+        if kind is USER:
+            columns["deactivated_at"] = _deactivated_at(row, document, at)
+            left = self._leave_on_return(row, document, at)
+        elif columns["display_name"] != row.display_name:
+            self._raise_members(row.id)
+        self._set(kind, row.id, version=row.version + 1, last_modified=at, **columns)
+        return left
+
+    def _leave_on_return(self, row: Row[Any], document: Document, at: float) -> tuple[str, ...]:
+        """End the memberships of a person who returns too late for them.
+
+        What was given since the deactivation is meant for the return, and stays.
+        """
+        returns = is_active(document) and not is_active(row.document)
+        if not returns or returns_to_memberships(
+            deactivated_at=row.deactivated_at, now=at, restore_within=self.restore_within
+        ):
+            return ()
+        left = memberships.end_member(self.database, row.id, at=at, begun_by=row.deactivated_at)
+        self._raise_groups(left, at)
+        return left
+
+    def _end(self, kind: Kind, row: Row[Any], at: float, *, undo: bool = False) -> Write:
+        """Delete a row for SCIM, with its memberships, and tell."""
+        moves = NO_MOVES
+        left: tuple[str, ...] = ()
+        if kind is USER:
+            left = memberships.end_member(self.database, row.id, at=at)
+            self._raise_groups(left, at)
+        else:
+            moves = memberships.end_group(self.database, row.id, at=at)
+            self._raise_users(moves.removed)
+        self._set(kind, row.id, version=row.version + 1, last_modified=at, deleted_at=at)
+        write = Write(
+            kind=kind.name,
+            id=row.id,
+            action="delete",
+            before=row.document,
+            after=None,
+            version=row.version + 1,
+            version_before=row.version,
+            removed=moves.removed,
+            left=left,
+            undo=undo,
+        )
+        self._tell(write, at)
+        return write
+
+    def _undoable(self, kind: Kind, write: Write) -> Row[Any] | None:
+        """The row of a write, if the write can still be taken back."""
+        if _takes_access(write):
+            return None
+        try:
+            row = self._row(kind, write.id, locked=True)
+            if write.before == write.after:
+                # Only memberships, which are taken back row by row.
+                return row
+            if write.before is not None:
+                uniqueness.refuse_taken(self.database, kind, write.id, kind.columns(write.before))
+        except (NotFoundException, UniquenessException):
+            return None
+        since = history.versions(self.database, write.kind, write.id, since=write.version)
+        moved_on = any(version.before != version.after for version in since)
+        return None if moved_on else row
+
+    def _tell(self, write: Write, at: float) -> None:
+        if write.version != write.version_before:
+            history.record(self.database, write, at=at)
+        self.written(write)
+
+    def _set(self, kind: Kind, resource_id: str, **values: Any) -> None:
+        table = kind.table
+        with uniqueness.translated(kind), self.database.transaction() as connection:
+            connection.execute(update(table).where(table.c.id == resource_id).values(**values))
+
+    def _raise_users(self, user_ids: Collection[str]) -> None:
+        """Raise the versions of users whose groups changed."""
+        with self.database.transaction() as connection:
+            for chunk in memberships.chunks(user_ids):
+                connection.execute(
+                    update(users).where(users.c.id.in_(chunk)).values(version=users.c.version + 1)
+                )
+
+    def _raise_members(self, group_id: str) -> None:
+        """Raise the versions of a group's members, who see its name."""
+        member_ids = memberships.member_ids(group_id)
+        with self.database.transaction() as connection:
+            connection.execute(
+                update(users).where(users.c.id.in_(member_ids)).values(version=users.c.version + 1)
+            )
+
+    def _raise_groups(self, group_ids: Collection[str], at: float) -> None:
+        """Raise the versions of groups whose members changed."""
+        with self.database.transaction() as connection:
+            for chunk in memberships.chunks(group_ids):
+                connection.execute(
+                    update(groups)
+                    .where(groups.c.id.in_(chunk))
+                    .values(version=groups.c.version + 1, last_modified=at)
+                )
+
+    # -- Members ------------------------------------------------------------------
+
+    def _move(
+        self,
+        group_id: str,
+        at: float,
+        *,
+        add: Sequence[str],
+        remove: Sequence[str],
+        replace: Sequence[str] | None,
+    ) -> Moves:
+        """Make one set of changes of what a PATCH asks for, in which nobody comes and goes."""
+        going = dict.fromkeys(remove)
+        coming = [member for member in dict.fromkeys(add) if member not in going]
+        if replace is not None:
+            wanted = [member for member in dict.fromkeys(replace) if member not in going]
+            return self._replace(group_id, [*wanted, *coming], at)
+        ended = memberships.remove(self.database, group_id, going, at=at)
+        begun = self._add(group_id, coming, at)
+        return Moves(added=begun.added, removed=ended.removed, rows=begun.rows)
+
+    def _add(self, group_id: str, member_ids: Sequence[str], at: float) -> Moves:
+        self._refuse_strangers(member_ids)
+        return memberships.add(self.database, group_id, member_ids, actor.current().name, at=at)
+
+    def _replace(self, group_id: str, member_ids: Sequence[str], at: float) -> Moves:
+        self._refuse_strangers(member_ids)
+        return memberships.replace(self.database, group_id, member_ids, actor.current().name, at=at)
+
+    def _refuse_strangers(self, member_ids: Sequence[str]) -> None:
+        strangers = set(member_ids) - self._live(users, member_ids)
+        if not strangers:
+            return
+        if nested := self._live(groups, sorted(strangers)):
+            raise _nested(min(nested))
+        raise InvalidValueException(
+            attribute="members", detail=f"there is no user {min(strangers)!r} to be a member"
+        )
+
+    def _live(self, table: Table, ids: Sequence[str]) -> set[str]:
+        found: set[str] = set()
+        with self.database.reading() as connection:
+            for chunk in memberships.chunks(ids):
+                among = (table.c.id.in_(chunk), table.c.deleted_at.is_(None))
+                found.update(connection.scalars(select(table.c.id).where(*among)))
+        return found
+
+
+def _expect(row: Row[Any], version: str | None) -> None:
+    if version is not None and version != representation.etag(row):
+        raise PreconditionFailedException
+
+
+def _member_ids(resource: Resource[Any]) -> list[str]:
+    """The ids of a group's members, each once.
+
+    Raises `InvalidValueException` for a member without an id, and for one that is said to be a
+    group.
+    """
+    found: dict[str, None] = {}
+    for member in getattr(resource, "members", None) or ():
+        if member.value is None:
+            raise InvalidValueException(attribute="members", detail="a member has no value")
+        if (getattr(member, "type", None) or "").lower() == "group":
+            raise _nested(member.value)
+        found[member.value] = None
+    return list(found)
+
+
+def _nested(group_id: str) -> InvalidValueException:
+    return InvalidValueException(
+        attribute="members",
+        detail=f"{group_id!r} is a group: Identity Center has no nested groups",
+    )
+
+
+def _deactivated_at(row: Row[Any], document: Document, at: float) -> float | None:
+    if is_active(document):
+        return None
+    return at if is_active(row.document) else row.deactivated_at
+
+
+def _takes_access(write: Write) -> bool:
+    """Whether a write took a person's access away, which is never taken back."""
+    if write.action == "delete":
+        return True
+    if write.kind != "user" or write.before is None or write.after is None:
+        return False
+    return is_active(write.before) and not is_active(write.after)
+
+
+def _sort_value(
+    search_request: SearchRequest[Any], model: type[Resource[Any]], table: Table
+) -> ColumnElement[Any]:
+    binding = search_request.sort_binding(model)
+    if binding is None:
+        return null()
+    try:
+        return filters.sort_key(binding, table)
+    except InvalidFilterException as error:
+        raise InvalidPathException(path=str(search_request.sort_by), detail=error.detail) from error

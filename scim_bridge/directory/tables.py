@@ -1,0 +1,357 @@
+"""What is stored where. The migrations make exactly these tables.
+
+Times are seconds since 1970 in UTC, as the database's clock tells them where two processes must
+agree (leases), as the bridge's clock tells them elsewhere.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects import postgresql
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite counts rowids only for INTEGER primary keys.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+Document = JSON().with_variant(postgresql.JSONB(), "postgresql")
+
+LIVE = text("deleted_at IS NULL")
+CURRENT = text("valid_to IS NULL")
+SEALED = text("seal_id IS NOT NULL")
+UNSEALED = text("seal_id IS NULL")
+
+# The SCIM document without memberships, id and meta, and the columns that are filtered or unique.
+users = Table(
+    "users",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("document", Document, nullable=False),
+    Column("user_name", Text, nullable=False),
+    Column("user_name_folded", Text, nullable=False),
+    Column("external_id", Text),
+    Column("email_folded", Text),
+    Column("display_name_folded", Text),
+    # The SCIM id of the manager, to find who waits for the manager's link.
+    Column("manager_id", Text),
+    Column("active", Boolean, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("last_modified", Float, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("deactivated_at", Float),
+    Column("deleted_at", Float),
+    Index("uq_users_user_name", "user_name_folded", unique=True, sqlite_where=LIVE,
+          postgresql_where=LIVE),
+    Index("uq_users_email", "email_folded", unique=True, sqlite_where=LIVE,
+          postgresql_where=LIVE),
+    Index("ix_users_external_id", "external_id"),
+    Index("ix_users_display_name", "display_name_folded"),
+    Index("ix_users_manager", "manager_id"),
+    Index("ix_users_last_modified", "last_modified"),
+    Index("ix_users_deleted_name", "user_name_folded"),
+)  # fmt: skip
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("document", Document, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("display_name_folded", Text, nullable=False),
+    Column("external_id", Text),
+    Column("created", Float, nullable=False),
+    Column("last_modified", Float, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("deleted_at", Float),
+    Index("uq_groups_display_name", "display_name_folded", unique=True, sqlite_where=LIVE,
+          postgresql_where=LIVE),
+    Index("ix_groups_external_id", "external_id"),
+    Index("ix_groups_last_modified", "last_modified"),
+    Index("ix_groups_deleted_name", "display_name_folded"),
+)  # fmt: skip
+
+# History is rows: a membership that ended keeps its row with valid_to set.
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("group_id", String(36), nullable=False),
+    Column("member_id", String(36), nullable=False),
+    # Who gave it: "client:<name>" (a client) or, later, a rule.
+    Column("origin", Text, nullable=False),
+    Column("valid_from", Float, nullable=False),
+    Column("valid_to", Float),
+    Index("uq_memberships_current", "group_id", "member_id", "origin", unique=True,
+          sqlite_where=CURRENT, postgresql_where=CURRENT),
+    Index("ix_memberships_member", "member_id", "valid_to"),
+)  # fmt: skip
+
+# Every version of a resource's document: who, when, before and after.
+history = Table(
+    "history",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("kind", String(8), nullable=False),
+    Column("resource_id", String(36), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("request_id", Text),
+    # None before the first version, None after a deletion.
+    Column("before", Document),
+    Column("after", Document),
+    Index("ix_history_resource", "kind", "resource_id", "version"),
+)
+
+# The audit trail. `personal_digest` is the salted digest of the personal part, kept in
+# audit_personal so that it can be erased while the chain of seals stays whole.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    # "client:<name>", "operator:<name>" or "bridge".
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("kind", String(8)),
+    # The bridge's id, or the target's of somebody or something that the directory does not know.
+    Column("resource_id", String(64)),
+    # The other resource an event is about: the group a person joined or left, the earlier record
+    # of somebody who was hired again.
+    Column("related_id", String(64)),
+    # The id of the client's request, and of the call at the target, when there was one.
+    Column("request_id", Text),
+    Column("target_request_id", Text),
+    Column("outcome", Text, nullable=False),
+    # Nothing personal: counts, attribute names, reasons, HTTP statuses. Canonical JSON, kept as
+    # text: what is sealed must come back byte by byte, and no database may rewrite a number.
+    Column("facts", Text, nullable=False),
+    Column("personal_digest", Text),
+    Column("seal_id", RowId),
+    Column("position", Integer),
+    Index("ix_audit_resource", "resource_id", "at"),
+    Index("ix_audit_related", "related_id", sqlite_where=text("related_id IS NOT NULL"),
+          postgresql_where=text("related_id IS NOT NULL")),
+    Index("ix_audit_at", "at"),
+    # Each row is in one of these two: what waits to be sealed, and what `audit verify` walks.
+    Index("ix_audit_seal", "seal_id", "position", sqlite_where=SEALED, postgresql_where=SEALED),
+    Index("ix_audit_unsealed", "id", sqlite_where=UNSEALED, postgresql_where=UNSEALED),
+    # An id is never given twice, even if somebody removed the row that had it.
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+audit_personal = Table(
+    "audit_personal",
+    metadata,
+    Column("audit_id", RowId, primary_key=True, autoincrement=False),
+    Column("salt", Text, nullable=False),
+    # {"userName", "before", "after", …} as canonical JSON, kept as text so that it comes back as
+    # it was digested. An erasure deletes the row, salt and all.
+    Column("content", Text, nullable=False),
+    # The userName at that time, folded, to find a person's trail.
+    Column("user_name_folded", Text),
+    Index("ix_audit_personal_user_name", "user_name_folded"),
+)
+
+audit_seals = Table(
+    "audit_seals",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=False),
+    Column("sealed_at", Float, nullable=False),
+    Column("rows", Integer, nullable=False),
+    # Which key made the seal: a digest of it, so that a wrong key is not taken for tampering.
+    Column("key_id", String(16), nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("seal", Text, nullable=False),
+)
+
+# Which principal at a target a resource is.
+links = Table(
+    "links",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("resource_id", String(36), primary_key=True),
+    Column("target_id", Text, nullable=False),
+    Column("created", Float, nullable=False),
+    # Whether the bridge created the principal.
+    Column("created_here", Boolean, nullable=False),
+    Index("uq_links_target_id", "target", "kind", "target_id", unique=True),
+)
+
+# What the bridge last wrote, by resource, and how the target echoed it.
+applied = Table(
+    "applied",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("resource_id", String(36), primary_key=True),
+    Column("attributes", Document, nullable=False),
+    Column("echo", Document, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+# Memberships the bridge gave and did not yet take, by ids at the target.
+applied_memberships = Table(
+    "applied_memberships",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("group_id", Text, primary_key=True),
+    Column("member_id", Text, primary_key=True),
+    Column("at", Float, nullable=False),
+    Index("ix_applied_memberships_member", "target", "member_id"),
+)
+
+# What a principal was last seen to hold, by ids at the target.
+observed = Table(
+    "observed",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("target_id", Text, primary_key=True),
+    Column("external_id", Text),
+    Column("attributes", Document, nullable=False),
+    Column("active", Boolean, nullable=False),
+    # The e-mail it holds, folded: a new person's address may be held by somebody who left.
+    Column("email_folded", Text),
+    Column("at", Float, nullable=False),
+    Index("ix_observed_email", "target", "email_folded"),
+    Index("ix_observed_active", "target", "kind", "active"),
+)
+
+observed_memberships = Table(
+    "observed_memberships",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("group_id", Text, primary_key=True),
+    Column("member_id", Text, primary_key=True),
+    Column("at", Float, nullable=False),
+    Index("ix_observed_memberships_member", "target", "member_id"),
+)
+
+# What has yet to reach a target. A row is kept when its mark is cleared: generation and lease
+# number only grow.
+pending = Table(
+    "pending",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("resource_id", String(36), primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    # "clear", "pending", "failed", "held" or "suppressed".
+    Column("state", String(12), nullable=False),
+    Column("since", Float, nullable=False),
+    Column("urgent", Boolean, nullable=False),
+    # Since when access waits to be taken away; None when none does.
+    Column("revoking_since", Float),
+    # {"everyone": bool, "linked": bool, "named": [directory or target ids]}
+    Column("take_away", Document, nullable=False),
+    # The target must be read again before anything is planned.
+    Column("reread", Boolean, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Float, nullable=False),
+    Column("lease_no", BigInteger, nullable=False),
+    Column("leased_until", Float),
+    Column("last_error", Text),
+    Index("ix_pending_due", "target", "state", "urgent", "next_attempt_at"),
+)
+
+# Losses of access, for the brake's sliding hour: a person counts once in each category.
+losses = Table(
+    "losses",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("category", String(16), primary_key=True),
+    Column("person", Text, primary_key=True),
+    Column("at", Float, nullable=False),
+    Index("ix_losses_at", "target", "category", "at"),
+)
+
+# Losses of access that the brake stopped. Only an operator or the client's own reversal ends one.
+held = Table(
+    "held",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("set_id", String(32), nullable=False),
+    Column("target", String(64), nullable=False),
+    # "disable" or "removal"; for a removal, the group.
+    Column("category", String(16), nullable=False),
+    Column("person", Text, nullable=False),
+    Column("group_id", Text, nullable=False, server_default=""),
+    Column("since", Float, nullable=False),
+    # "held", or "approved" until the loss has reached the target.
+    Column("state", String(8), nullable=False),
+    Index("uq_held", "target", "category", "person", "group_id", unique=True),
+    Index("ix_held_set", "set_id"),
+)
+
+# What a target's door is like, for every process and for `status`.
+doors = Table(
+    "doors",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("circuit", String(16), nullable=False),
+    Column("cause", Text),
+    Column("since", Float, nullable=False),
+)
+
+# Inbound credentials. A token is kept as a digest, never itself.
+clients = Table(
+    "clients",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("read_only", Boolean, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("revoked_at", Float),
+    Index("uq_clients_name", "name", unique=True, sqlite_where=text("revoked_at IS NULL"),
+          postgresql_where=text("revoked_at IS NULL")),
+)  # fmt: skip
+
+client_tokens = Table(
+    "client_tokens",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("client_id", String(36), nullable=False, index=True),
+    Column("created", Float, nullable=False),
+    Column("expires_at", Float),
+    Column("last_used_at", Float),
+)
+
+# The journal of passes over everything.
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("started", Float, nullable=False),
+    Column("ended", Float),
+    Column("outcome", Text),
+    Column("counts", Document, nullable=False),
+)
+
+# Who may do something that only one process at a time may do.
+locks = Table(
+    "locks",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("leased_until", Float, nullable=False),
+    Column("number", BigInteger, nullable=False),
+)

@@ -1,0 +1,38 @@
+"""What one write changed in the directory: told to whoever must act on it, in its transaction."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["user", "group"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Write:
+    """One committed-or-not-at-all change of a resource.
+
+    Given to the `written` callable of `Resources` inside the transaction, after the rows were
+    changed and before the commit. A write that changes nothing is not reported.
+    """
+
+    kind: Kind
+    id: str
+    action: Literal["create", "update", "delete"]
+    # The document (without memberships) before and after. None where there was or is none.
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    # The version this write made, and the one before (0: there was none).
+    version: int
+    version_before: int
+    # Of a group: the user ids whose membership this write began or ended in the directory.
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    # Of a group: the membership rows this write began, so that each can be taken back.
+    rows: tuple[int, ...] = ()
+    # Of a group: the user ids a client named for removal, members or not.
+    named: tuple[str, ...] = ()
+    # Of a group: the member list was stated as a whole (PUT, or a replace or remove of `members`).
+    replaced: bool = False
+    # Of a user: groups whose membership ended with this write (a deletion; a return too late).
+    left: tuple[str, ...] = ()
+    # True when this write takes back one that the target refused.
+    undo: bool = False

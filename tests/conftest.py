@@ -1,0 +1,71 @@
+"""What every test may use: a migrated database of its own, and an environment without secrets."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from sqlalchemy import event
+
+from scim_bridge.directory.database import Database
+from scim_bridge.directory.migration import upgrade
+
+# Two cores shared by many tests make a single example slow at times; that is no failure.
+settings.register_profile("default", deadline=None)
+settings.load_profile("default")
+
+
+@pytest.fixture(autouse=True)
+def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the credentials and settings of whoever runs the tests out of them."""
+    for name in os.environ:
+        if name.startswith(("AWS_", "SCIM_BRIDGE_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file at the newest schema, to be copied."""
+    file = tmp_path_factory.mktemp("migrated") / "directory.db"
+    database = Database(f"sqlite:///{file}")
+    upgrade(database)
+    database.close()
+    return file
+
+
+@pytest.fixture
+def database_file(migrated_file: Path, tmp_path: Path) -> Path:
+    """A fresh SQLite file, migrated."""
+    return Path(shutil.copy(migrated_file, tmp_path / "directory.db"))
+
+
+@pytest.fixture
+def database(database_file: Path) -> Iterator[Database]:
+    """A database on a fresh SQLite file, migrated."""
+    database = Database(f"sqlite:///{database_file}")
+    yield database
+    database.close()
+
+
+class RowsRead:
+    """Counts the rows that a database hands to Python."""
+
+    def __init__(self, database: Database) -> None:
+        self.count = 0
+        event.listen(database.engine, "checkout", self._watch)
+
+    def _watch(self, connection: Any, *_: Any) -> None:
+        connection.row_factory = self._count
+
+    def _count(self, _cursor: Any, row: Any) -> Any:
+        self.count += 1
+        return row
+
+
+@pytest.fixture
+def rows_read(database: Database) -> RowsRead:
+    """How many rows Python was given: set `count` to 0, act, and look at it."""
+    return RowsRead(database)

@@ -1,0 +1,72 @@
+"""The migrations make exactly the tables that the code uses."""
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, text
+
+from scim_bridge.directory.database import Database
+from scim_bridge.directory.migration import check, upgrade
+from scim_bridge.directory.tables import metadata
+from scim_bridge.errors import MigrationMissing
+
+
+def schema(connection: object) -> list[tuple[str, str]]:
+    """Every table and index, as SQLite holds its definition, columns in any order."""
+    rows = connection.exec_driver_sql(  # type: ignore[attr-defined]
+        "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'alembic_version'"
+    )
+    return sorted((name, " ".join(sql.split())) for name, sql in rows)
+
+
+def test_the_migrated_schema_is_that_of_the_metadata(database: Database) -> None:
+    """Alembic finds nothing to add, drop or change."""
+    with database.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_migrated_schema_is_the_same_word_for_word(database: Database) -> None:
+    """Partial indexes, names and nullability included, which Alembic does not compare."""
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        expected = schema(connection)
+    with database.reading() as connection:
+        assert schema(connection) == expected
+
+
+def test_a_database_without_tables_is_refused(tmp_path: Path) -> None:
+    """The refusal names the command that mends it."""
+    database = Database(f"sqlite:///{tmp_path / 'new.db'}")
+    with pytest.raises(MigrationMissing, match="scim-bridge db upgrade"):
+        check(database)
+    upgrade(database)
+    check(database)
+    database.close()
+
+
+def test_an_upgrade_can_be_repeated(database: Database) -> None:
+    """It does nothing to a database that is there already."""
+    upgrade(database)
+    check(database)
+
+
+def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
+    """Upgrading would not help; an older program must not write to it."""
+    with database.transaction() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(MigrationMissing, match="newer"):
+        check(database)
+
+
+def test_a_path_with_a_percent_sign_works(tmp_path: Path) -> None:
+    """Alembic's configuration would read it as an interpolation."""
+    folder = tmp_path / "50%"
+    folder.mkdir()
+    database = Database(f"sqlite:///{folder / 'new.db'}")
+    upgrade(database)
+    check(database)
+    database.close()
