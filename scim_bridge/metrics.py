@@ -1,0 +1,152 @@
+"""Which numbers does the bridge show? Prometheus metrics of its requests and of its delivery."""
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from wsgiref.simple_server import WSGIServer
+
+from flask import Flask, Response, g, request
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+    start_http_server,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from scim_bridge.directory.database import Database
+from scim_bridge.errors import DatabaseUnavailable
+from scim_bridge.sync.overview import Overview, overview
+
+# Where the processes of one bridge keep their counts, so that each can show the sum.
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+_STATES = ("pending", "failed", "held", "suppressed")
+
+
+class Metrics:
+    """What is counted, and what is read from the database when somebody asks.
+
+    With ``PROMETHEUS_MULTIPROC_DIR`` set, counts are those of all processes that share the folder.
+    """
+
+    def __init__(self, database: Database, target: str) -> None:
+        # What is shown; in one process it is also where counts are kept.
+        self.registry = CollectorRegistry()
+        counted = self.registry
+        if os.environ.get(MULTIPROCESS_VARIABLE):
+            counted = CollectorRegistry()
+            MultiProcessCollector(self.registry)  # type: ignore[no-untyped-call]
+        self.registry.register(_Standing(database, target))
+        self._requests = Counter(
+            "scim_bridge_requests",
+            "Requests answered.",
+            ["method", "status"],
+            registry=counted,
+        )
+        self._seconds = Histogram(
+            "scim_bridge_request_seconds",
+            "How long answers took, the wait for Identity Center included.",
+            ["method"],
+            registry=counted,
+        )
+
+    def count(self, *, method: str, status: int, seconds: float) -> None:
+        """Count a request that was answered."""
+        # Anybody may invent a method, and each would be kept for ever.
+        method = method if method in _METHODS else "other"
+        self._requests.labels(method=method, status=str(status)).inc()
+        self._seconds.labels(method=method).observe(seconds)
+
+    def text(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+def count_requests(app: Flask, metrics: Metrics) -> None:
+    """Count every request of an application."""
+
+    @app.before_request
+    def _begin() -> None:
+        g.begun = time.perf_counter()
+
+    @app.after_request
+    def _end(response: Response) -> Response:
+        metrics.count(
+            method=request.method,
+            status=response.status_code,
+            seconds=time.perf_counter() - g.begun,
+        )
+        return response
+
+
+def page(metrics: Metrics) -> Response:
+    return Response(metrics.text(), content_type=CONTENT_TYPE_LATEST)
+
+
+def serve_apart(metrics: Metrics, listen: str) -> WSGIServer:
+    """Serve the metrics alone at ``[server] metrics_listen`` ("127.0.0.1:9464"), in a thread.
+
+    The server that is returned is stopped with its ``shutdown()``.
+    """
+    host, _, port = listen.rpartition(":")
+    server, _ = start_http_server(int(port), host.strip("[]"), registry=metrics.registry)
+    return server
+
+
+class _Standing(Collector):
+    """How things stand between the directory and Identity Center, read when asked."""
+
+    def __init__(self, database: Database, target: str) -> None:
+        self._database = database
+        self._target = target
+
+    def describe(self) -> Iterable[Metric]:
+        # Without it, registering would ask the database.
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("scim_bridge_database_up", "1 if the database answers.")
+        try:
+            now = overview(self._database, self._target)
+        except DatabaseUnavailable:
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield up
+        yield from _metrics(now)
+
+
+def _metrics(now: Overview) -> Iterator[Metric]:
+    resources = GaugeMetricFamily(
+        "scim_bridge_resources_unsettled",
+        "Users and groups that are not at Identity Center as they should be, by state.",
+        labels=["state"],
+    )
+    for state in _STATES:
+        resources.add_metric([state], now.states.get(state, 0))
+    yield resources
+    yield GaugeMetricFamily(
+        "scim_bridge_oldest_pending_seconds",
+        "Age of the oldest change that has not reached Identity Center; 0 if there is none.",
+        value=now.oldest_pending or 0.0,
+    )
+    yield GaugeMetricFamily(
+        "scim_bridge_revocations_overdue",
+        "Revocations of access that have not reached Identity Center for 5 minutes.",
+        value=now.overdue,
+    )
+    circuit = GaugeMetricFamily(
+        "scim_bridge_circuit_open",
+        "1 while nothing gets through to Identity Center, with the cause.",
+        labels=["cause"],
+    )
+    is_open = now.door is not None and now.door.circuit != "closed"
+    circuit.add_metric([(now.door and now.door.cause) or ""], int(is_open))
+    yield circuit

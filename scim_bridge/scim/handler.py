@@ -1,0 +1,384 @@
+"""How is a SCIM operation carried out? Directory first, then Identity Center within the wait.
+
+Every write of a single request is one transaction on the directory, handed to the delivery, which
+waits for the resource if it is being delivered, runs the write, and tries to bring it to Identity
+Center. The steps of a Bulk request are written one by one and left to the worker.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, cast
+
+from scim2_models import (
+    BulkOperation,
+    PatchOp,
+    PreconditionFailedException,
+    Resource,
+    ResourceType,
+    ResponseParameters,
+    UniquenessException,
+)
+from scim2_server.conditions import Conditions
+from scim2_server.handler import ScimHandler
+from scim2_server.requests import ScimRequest
+from scim2_server.responses import ScimResponse
+from scim2_server.routing import Operation
+
+from scim_bridge.directory import audit
+from scim_bridge.directory.audit import Action
+from scim_bridge.directory.resources import Resources
+from scim_bridge.scim.admission import Admitted, deactivation
+from scim_bridge.scim.members import MemberChanges, taken_apart
+from scim_bridge.scim.provider import Group, Member, User
+from scim_bridge.scim.service import Service
+
+T = TypeVar("T")
+
+# How often a write is made again after another one came between, when the client insists on no
+# version.
+ATTEMPTS = 5
+
+# A group without its members, which are many.
+_WITHOUT_MEMBERS = ResponseParameters[Group](excluded_attributes=["members"])
+
+
+class Carrier(Protocol):
+    """Who brings a write to the target: `scim_bridge.sync.delivery.Delivery`."""
+
+    def carry(self, act: Callable[[], T]) -> T: ...
+
+
+class Handler(ScimHandler):
+    """Serves the SCIM operations on the directory."""
+
+    service: Service
+    storage: Resources
+
+    def __init__(self, service: Service, storage: Resources, delivery: Carrier) -> None:
+        super().__init__(service, storage)
+        self._delivery = delivery
+
+    # -- Reads: one consistent state, without the lock of a write -------
+
+    def query(self, request: ScimRequest) -> ScimResponse:
+        with self.storage.reading():
+            return super().query(request)
+
+    def search(self, request: ScimRequest) -> ScimResponse:
+        with self.storage.reading():
+            return super().search(request)
+
+    def search_with_body(self, request: ScimRequest) -> ScimResponse:
+        with self.storage.reading():
+            return super().search_with_body(request)
+
+    # -- Writes of a single request -------------------------------------
+
+    def create(self, request: ScimRequest) -> ScimResponse:
+        """Create a resource (RFC 7644, section 3.3)."""
+        with self.service.provider:
+            resource_type, _ = self._target(request, Operation.create)
+            resource = self.service.read_creation(
+                resource_type, request.body, request.header("Content-Type")
+            )
+            created = self._carried(lambda: self._create(resource_type, resource))
+            return self.service.creation_response(request.base_url, created)
+
+    def replace(self, request: ScimRequest) -> ScimResponse:
+        """Replace a resource (RFC 7644, section 3.5.1)."""
+        with self.service.provider:
+            resource_type, resource_id = self._target(request, Operation.replace)
+            parameters = self.service.read_response_parameters(resource_type, request.query)
+            replacement = self.service.read_replacement(
+                resource_type, request.body, request.header("Content-Type")
+            )
+            conditions = self.service.read_conditions(request)
+            replaced = self._carried(
+                lambda: self._replace(resource_type, resource_id, replacement, conditions)
+            )
+            return self.service.replacement_response(request.base_url, replaced, parameters)
+
+    def patch(self, request: ScimRequest) -> ScimResponse:
+        """Modify a resource (RFC 7644, section 3.5.2)."""
+        with self.service.provider:
+            resource_type, resource_id = self._target(request, Operation.patch)
+            parameters = self.service.read_response_parameters(resource_type, request.query)
+            patch_op = self.service.read_patch(
+                resource_type, request.body, request.header("Content-Type")
+            )
+            conditions = self.service.read_conditions(request)
+            patched = self._carried(
+                lambda: self.patch_resource(resource_type, resource_id, patch_op, conditions)
+            )
+            if isinstance(patched, Group) and (
+                parameters.attributes or parameters.excluded_attributes
+            ):
+                patched = self.storage.get(
+                    resource_type, resource_id, response_parameters=parameters
+                )
+            return self.service.patch_response(request.base_url, patched, parameters)
+
+    def delete(self, request: ScimRequest) -> ScimResponse:
+        """Delete a resource (RFC 7644, section 3.6)."""
+        with self.service.provider:
+            resource_type, resource_id = self._target(request, Operation.delete)
+            conditions = self.service.read_conditions(request)
+            self._carried(lambda: self.delete_resource(resource_type, resource_id, conditions))
+            return self.service.deletion_response()
+
+    def _target(self, request: ScimRequest, operation: Operation) -> tuple[ResourceType, str]:
+        """What an allowed request is about. A creation has no id yet."""
+        target = self.service.route(request, operation)
+        resource_type = self.service.resource_type_at(cast(str, target.endpoint))
+        self.service.authorize(request, target, resource_type)
+        return resource_type, target.resource_id or ""
+
+    def _carried(self, act: Callable[[], T]) -> T:
+        """Write in one transaction, and bring it to Identity Center as far as the wait reaches."""
+
+        def write() -> T:
+            with self.storage.operation():
+                return act()
+
+        return self._delivery.carry(write)
+
+    # -- Writes of any request, within its transaction ------------------
+
+    def apply_bulk_operation(
+        self, resource_type: ResourceType, operation: BulkOperation[Resource[Any]]
+    ) -> Resource[Any] | None:
+        """Apply one operation of a Bulk request as a single request would (RFC 7644, section 3.7).
+
+        The worker delivers it.
+        """
+        match operation.method:
+            case BulkOperation.Method.post:
+                return self._create(resource_type, cast(Resource[Any], operation.data))
+            case BulkOperation.Method.put:
+                return self._replace(
+                    resource_type,
+                    cast(str, operation.resource_id),
+                    cast(Resource[Any], operation.data),
+                    Conditions(if_match=operation.version),
+                )
+            case _:
+                return super().apply_bulk_operation(resource_type, operation)
+
+    def patch_resource(
+        self,
+        resource_type: ResourceType,
+        resource_id: str,
+        patch_op: "PatchOp[Any]",
+        conditions: Conditions,
+    ) -> Resource[Any]:
+        """Apply a PATCH. A group comes back without its members unless it had to be loaded."""
+        patch = self._patch_group if _is_group(resource_type) else self._patch_user
+        return _retried(lambda: patch(resource_type, resource_id, patch_op, conditions), conditions)
+
+    def delete_resource(
+        self, resource_type: ResourceType, resource_id: str, conditions: Conditions
+    ) -> None:
+        def delete() -> None:
+            current = self._current(resource_type, resource_id)
+            self.service.check_deletion(current, conditions)
+            self.service.admission.touch(current)
+            self.storage.delete(resource_type, resource_id, expected_version=_version(current))
+
+        _retried(delete, conditions)
+
+    def _create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
+        return self.storage.create(resource_type, self.service.admission.creation(resource))
+
+    def _replace(
+        self,
+        resource_type: ResourceType,
+        resource_id: str,
+        replacement: Resource[Any],
+        conditions: Conditions,
+    ) -> Resource[Any]:
+        def replace() -> Resource[Any]:
+            current = self._current(resource_type, resource_id)
+            self.service.check_preconditions(current, "PUT", conditions)
+            if isinstance(current, Group):
+                return self._replace_group(resource_type, current, replacement)
+            # A copy, since the same request may have to be applied again.
+            after = replacement.model_copy(deep=True)
+            admitted = self.service.admission.replacement(current, after)
+            return self._store_user(resource_type, current, admitted)
+
+        return _retried(replace, conditions)
+
+    # -- Users ----------------------------------------------------------
+
+    def _patch_user(
+        self,
+        resource_type: ResourceType,
+        resource_id: str,
+        patch_op: "PatchOp[Any]",
+        conditions: Conditions,
+    ) -> Resource[Any]:
+        current = self._current(resource_type, resource_id)
+        self.service.check_preconditions(current, "PATCH", conditions)
+        return self._store_user(resource_type, current, self.service.patched(current, patch_op))
+
+    def _store_user(
+        self, resource_type: ResourceType, before: Resource[Any], admitted: Admitted
+    ) -> Resource[Any]:
+        """Store what was admitted. A deactivation is stored whatever it comes with.
+
+        If something else in it is taken by another user, the deactivation alone is stored.
+        """
+        try:
+            stored = self._update(resource_type, before, admitted.resource)
+        except UniquenessException:
+            after = cast(User[Any], admitted.resource)
+            if after.active is not False:
+                raise
+            admitted = deactivation(cast(User[Any], before), after)
+            stored = self._update(resource_type, before, admitted.resource)
+        self._audit_ignored(before, admitted)
+        return stored
+
+    def _update(
+        self, resource_type: ResourceType, before: Resource[Any], after: Resource[Any]
+    ) -> Resource[Any]:
+        # Also brings over what no client writes: id, meta and groups.
+        if not after.replace(before):
+            return before
+        return self.storage.update(resource_type, after, expected_version=_version(before))
+
+    def _audit_ignored(self, before: Resource[Any], admitted: Admitted) -> None:
+        if admitted.ignored:
+            audit.record(
+                self.storage.database,
+                action=Action.WARNING,
+                kind="user",
+                resource_id=before.id,
+                facts={"deactivation": "applied", "ignored": list(admitted.ignored)},
+                user_name=cast(User[Any], before).user_name,
+            )
+
+    # -- Groups ---------------------------------------------------------
+
+    def _replace_group(
+        self, resource_type: ResourceType, current: Group, replacement: Resource[Any]
+    ) -> Resource[Any]:
+        """Replace a group. Its member list is the whole of it: without one, nobody."""
+        after = replacement.model_copy(update={"id": current.id, "meta": current.meta})
+        admitted = self.service.admission.replacement(current, after)
+        return self.storage.update(
+            resource_type,
+            admitted.resource,
+            expected_version=_version(current),
+            members="replaced",
+        )
+
+    def _patch_group(
+        self,
+        resource_type: ResourceType,
+        group_id: str,
+        patch_op: "PatchOp[Any]",
+        conditions: Conditions,
+    ) -> Resource[Any]:
+        """Apply a PATCH of a group. Members given by their ids are changed as rows."""
+        apart = taken_apart(patch_op)
+        if apart is None:
+            return self._patch_whole_group(resource_type, group_id, patch_op, conditions)
+        current = self._current(resource_type, group_id)
+        self.service.check_preconditions(current, "PATCH", conditions)
+        self.service.admission.touch(current)
+        after = self.service.patched(current, apart.rest).resource if apart.rest else current
+        if apart.rest and after.replace(current):
+            return self._rewrite_group(resource_type, current, after, apart.members)
+        if apart.members:
+            self._change_members(group_id, apart.members, current, conditions)
+        return self._current(resource_type, group_id)
+
+    def _change_members(
+        self,
+        group_id: str,
+        members: MemberChanges,
+        current: Resource[Any],
+        conditions: Conditions,
+    ) -> None:
+        # Rows that come and go do not depend on the version, unless the client says so.
+        self.storage.change_members(
+            group_id,
+            add=members.add,
+            remove=members.remove,
+            replace=members.replace,
+            expected_version=_version(current) if conditions.if_match else None,
+        )
+
+    def _rewrite_group(
+        self,
+        resource_type: ResourceType,
+        current: Resource[Any],
+        after: Resource[Any],
+        members: MemberChanges | None,
+    ) -> Resource[Any]:
+        """Store a group whose document changes, and its members with it, in one write."""
+        version = _version(current)
+        if members is None:
+            return self.storage.update(
+                resource_type, after, expected_version=version, members="kept"
+            )
+        return self.storage.update(
+            resource_type,
+            after.model_copy(
+                update={"members": self._members_after(resource_type, after.id, members)}
+            ),
+            expected_version=version,
+            members="given" if members.replace is None else "replaced",
+            named=members.remove,
+        )
+
+    def _members_after(
+        self, resource_type: ResourceType, group_id: str | None, members: MemberChanges
+    ) -> list[Any]:
+        if members.replace is None:
+            present = cast(Group, self.storage.get(resource_type, group_id or "")).members or []
+            members = members.on(tuple(cast(str, member.value) for member in present))
+        return [Member(value=one) for one in members.replace or ()]
+
+    def _patch_whole_group(
+        self,
+        resource_type: ResourceType,
+        group_id: str,
+        patch_op: "PatchOp[Any]",
+        conditions: Conditions,
+    ) -> Resource[Any]:
+        current = self.storage.get(resource_type, group_id)
+        self.service.check_preconditions(current, "PATCH", conditions)
+        return self._update(
+            resource_type, current, self.service.patched(current, patch_op).resource
+        )
+
+    def _current(self, resource_type: ResourceType, resource_id: str) -> Resource[Any]:
+        """A resource as it is. Of a group, everything but its members."""
+        if _is_group(resource_type):
+            return self.storage.get(
+                resource_type, resource_id, response_parameters=_WITHOUT_MEMBERS
+            )
+        return self.storage.get(resource_type, resource_id)
+
+
+def _retried(write: Callable[[], T], conditions: Conditions) -> T:
+    """Make a write, again if another one came between, unless the client insists on a version.
+
+    Only a database that lets two writers read at once lets that happen.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return write()
+        except PreconditionFailedException:
+            if conditions.if_match or conditions.if_none_match:
+                raise
+    return write()
+
+
+def _is_group(resource_type: ResourceType) -> bool:
+    return resource_type.name == "Group"
+
+
+def _version(resource: Resource[Any]) -> str | None:
+    return resource.meta.version if resource.meta else None

@@ -1,0 +1,205 @@
+"""What the bridge announces: its resource types, schemas, capabilities and tolerances."""
+
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+from scim2_models import (
+    AuthenticationScheme,
+    Bulk,
+    CaseExact,
+    ChangePassword,
+    ETag,
+    Filter,
+    Mutability,
+    Patch,
+    Reference,
+    Required,
+    Resource,
+    ResourceType,
+    Schema,
+    ScimPolicy,
+    ScimProvider,
+    ServiceProviderConfig,
+    Sort,
+    Uniqueness,
+)
+from scim2_models import EnterpriseUser as CoreEnterpriseUser
+from scim2_models import Group as CoreGroup
+from scim2_models import User as CoreUser
+from scim2_models.resources.enterprise_user import Manager as CoreManager
+from scim2_models.resources.group import GroupMember
+from scim2_models.resources.resource import AnyExtension
+from scim2_models.resources.user import Email as CoreEmail
+
+from scim_bridge.settings import Settings
+
+# The most resources on one page.
+MAX_RESULTS = 200
+# The most operations in one Bulk request.
+MAX_OPERATIONS = 1000
+
+# What clients may do that RFC 7644 does not define, and that can only be meant in one way: a
+# remove whose value lists what to remove, and a path filter that describes a missing entry (both
+# Microsoft Entra ID). An unknown attribute is refused: a misspelt "active" must not look applied.
+POLICY = ScimPolicy(
+    remove_value_as_filter=ScimPolicy.RemoveValue.apply,
+    unmatched_path_filter=ScimPolicy.UnmatchedPathFilter.create,
+)
+
+
+def _truth(value: Any) -> Any:
+    """Read `active`. Only true, false and their spellings count, and an empty string is no value.
+
+    Anything else ("yes", 1) is left to fail: nobody is enabled or disabled by a guess.
+    """
+    match value:
+        case bool() | None:
+            return value
+        case str() if value.strip().lower() in {"true", "false", ""}:
+            return {"true": True, "false": False, "": None}[value.strip().lower()]
+        case _:
+            raise PydanticCustomError("not_boolean", "must be true or false")
+
+
+class Email(CoreEmail):
+    # Kept as it was sent. The library's type would write the domain in lower case, and a client
+    # that reads back another spelling than its own sends the change again for ever.
+    value: str | None = None
+    """E-mail address of the user. The primary one is unique among users."""
+
+
+class User(CoreUser[AnyExtension]):
+    """A person."""
+
+    emails: list[Email] | None = None  # type: ignore[assignment]
+    """E-mail addresses of the user. At most one is primary; if given, it is unique."""
+
+    # Neither it nor the names are marked as required here: the check before the commit names
+    # everything that is missing, the library's only the first.
+    user_name: Annotated[str | None, Uniqueness.server] = None
+    """The name the user signs in with. Unique, whatever its case."""
+
+    active: Annotated[bool | None, BeforeValidator(_truth)] = None
+    """Whether the user may sign in. True when a new user comes without it; afterwards only an
+    explicit value changes it."""
+
+
+class Manager(CoreManager):
+    # Required in the library; no client sends both, and some send an empty manager.
+    value: Annotated[str | None, CaseExact.true] = None
+    """The id of the user who is the manager."""
+
+    ref: Annotated[Reference["User"] | None, CaseExact.true] = Field(  # type: ignore[assignment,type-arg]
+        None, serialization_alias="$ref", validation_alias="$ref"
+    )
+    """The URI of the manager."""
+
+
+class EnterpriseUser(CoreEnterpriseUser):
+    """What a company knows of a person."""
+
+    manager: Manager | None = None
+    """The user's manager."""
+
+
+class Member(GroupMember):
+    ref: Annotated[Reference["User"] | None, Mutability.immutable] = Field(  # type: ignore[assignment,type-arg]
+        None, serialization_alias="$ref", validation_alias="$ref"
+    )
+    """The URI of the member."""
+
+    type: Annotated[str | None, Mutability.immutable] = Field(None, examples=["User"])
+    """The kind of member. Identity Center has no groups in groups."""
+
+
+class Group(CoreGroup):
+    """A group of people."""
+
+    display_name: Annotated[str | None, Uniqueness.server, Required.true] = None
+    """The name of the group. Unique, whatever its case."""
+
+    members: list[Member] | None = None  # type: ignore[assignment]
+    """The people in the group."""
+
+
+class Provider(ScimProvider):
+    """The bridge as a SCIM service."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._user_names_change = settings.users.username_changes == "allow"
+        super().__init__(
+            models=[User, Group, EnterpriseUser],
+            resource_types=[
+                ResourceType.from_resource(User[EnterpriseUser]),
+                ResourceType.from_resource(Group),
+            ],
+            config=_configuration(settings),
+            policy=POLICY,
+        )
+
+    @property
+    def user(self) -> ResourceType:
+        return self.resource_types[0]
+
+    @property
+    def group(self) -> ResourceType:
+        return self.resource_types[1]
+
+    @property
+    def directory_models(self) -> dict[str, type[Resource[Any]]]:
+        """The models of what is stored, by the names of their resource types."""
+        return {"User": User[EnterpriseUser], "Group": Group}
+
+    @cached_property
+    def schemas(self) -> tuple[Schema, ...]:
+        """What `/Schemas` announces, with what the bridge itself sees to."""
+        user, group, *others = (schema.model_copy(deep=True) for schema in super().schemas)
+        _announce_user(user, user_names_change=self._user_names_change)
+        # Accepted, since many clients send it, and ignored: a person's name is the person's.
+        group["members"]["display"].mutability = Mutability.read_only
+        return user, group, *others
+
+
+def _announce_user(schema: Schema, *, user_names_change: bool) -> None:
+    """Announce what Identity Center requires of a user (AWS SCIM developer guide, CreateUser).
+
+    `active` is announced as required since a user always has a value; RFC 7643, section 7, has no
+    word for "you may leave it out, but you cannot take it away".
+    """
+    name = schema["name"]
+    for attribute in (
+        schema["userName"],
+        schema["active"],
+        name,
+        name["givenName"],
+        name["familyName"],
+    ):
+        attribute.required = Required.true
+    if not user_names_change:
+        schema["userName"].mutability = Mutability.immutable
+
+
+def _configuration(settings: Settings) -> ServiceProviderConfig:
+    return ServiceProviderConfig(
+        patch=Patch(supported=True),
+        bulk=Bulk(
+            supported=True,
+            max_operations=MAX_OPERATIONS,
+            max_payload_size=settings.server.max_body,
+        ),
+        filter=Filter(supported=True, max_results=MAX_RESULTS),
+        change_password=ChangePassword(supported=False),
+        sort=Sort(supported=True),
+        etag=ETag(supported=True),
+        authentication_schemes=[
+            AuthenticationScheme(
+                type=AuthenticationScheme.Type.oauthbearertoken,
+                name="Bearer token",
+                description="A token made by the operator with `scim-bridge client add`.",
+                spec_uri=Reference("https://www.rfc-editor.org/rfc/rfc6750"),
+                primary=True,
+            )
+        ],
+    )

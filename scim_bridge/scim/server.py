@@ -1,0 +1,114 @@
+"""How does SCIM reach Flask? The blueprint, who calls it, and errors that are always SCIM."""
+
+import re
+import uuid
+from contextlib import ExitStack
+
+import structlog
+from flask import Blueprint, Flask, Response, g, request
+from scim2_flask import ScimServer
+from scim2_server.requests import ScimRequest
+from werkzeug.exceptions import HTTPException
+
+from scim_bridge.directory.actor import Actor, acting
+from scim_bridge.directory.resources import Resources
+from scim_bridge.scim.authentication import Authenticate
+from scim_bridge.scim.credentials import Client
+from scim_bridge.scim.handler import Carrier, Handler
+from scim_bridge.scim.provider import Provider
+from scim_bridge.scim.service import Service
+from scim_bridge.settings import Settings
+
+PREFIX = "/scim/v2"
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+
+
+class Server(ScimServer):
+    """The SCIM endpoint under ``/scim/v2``. Every request needs a bearer token.
+
+    Each request has an id, the caller's ``X-Request-Id`` or a new one: it is answered as a header,
+    and is in the log and in the audit trail.
+    """
+
+    handler: Handler
+
+    def __init__(
+        self,
+        resources: Resources,
+        provider: Provider,
+        settings: Settings,
+        *,
+        delivery: Carrier,
+        authenticated: Authenticate,
+    ) -> None:
+        service = Service(provider, settings)
+        super().__init__(resources, provider, service=service, url_prefix=PREFIX)
+        self._resources = resources
+        self._scim = service
+        self._delivery = delivery
+        self._authenticated = authenticated
+        self._public_url = settings.server.public_url
+
+    def init_app(self, app: Flask) -> None:
+        self.service = self._scim
+        self.handler = Handler(self._scim, self._resources, self._delivery)
+        # A redirect would be an HTML page, and a client that follows it turns a POST into a GET.
+        app.url_map.strict_slashes = False
+        app.url_map.merge_slashes = False
+        app.before_request(_open_request)
+        app.after_request(_show_request_id)
+        app.teardown_request(_close_request)
+        app.register_error_handler(HTTPException, self._unrouted)
+        app.register_blueprint(self.create_blueprint())
+
+    def create_blueprint(self) -> Blueprint:
+        blueprint = super().create_blueprint()
+        blueprint.before_request(self._authenticate)
+        blueprint.register_error_handler(Exception, self._failed)
+        return blueprint
+
+    def get_subject(self) -> Client:
+        client: Client = g.client
+        return client
+
+    def read_request(self) -> ScimRequest:
+        """The request as SCIM sees it: at the public address, and HEAD as the GET it asks about."""
+        scim_request = super().read_request()
+        if self._public_url:
+            scim_request.base_url = self._public_url.rstrip("/").removesuffix(PREFIX) + PREFIX
+        if scim_request.method == "HEAD":
+            scim_request.method = "GET"
+        return scim_request
+
+    def _authenticate(self) -> None:
+        g.client = self._authenticated(request.headers.get("Authorization"))
+        actor = Actor(name=f"client:{g.client.name}", request_id=g.request_id)
+        g.contexts.enter_context(acting(actor))
+        g.contexts.enter_context(structlog.contextvars.bound_contextvars(client=g.client.name))
+
+    def _failed(self, exception: Exception) -> Response:
+        return self._to_response(self._scim.error_response(exception))
+
+    def _unrouted(self, exception: HTTPException) -> Response | HTTPException:
+        """Answer what no route matched, such as an unknown method. Below the prefix, in SCIM."""
+        if request.path == PREFIX or request.path.startswith(f"{PREFIX}/"):
+            return self._handle_http_exception(exception)
+        return exception
+
+
+def _open_request() -> None:
+    offered = request.headers.get("X-Request-Id", "")
+    g.request_id = offered if _REQUEST_ID.fullmatch(offered) else str(uuid.uuid4())
+    g.contexts = ExitStack()
+    g.contexts.enter_context(structlog.contextvars.bound_contextvars(request_id=g.request_id))
+
+
+def _show_request_id(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.request_id
+    return response
+
+
+def _close_request(_exception: BaseException | None) -> None:
+    if contexts := g.pop("contexts", None):
+        contexts.close()

@@ -1,0 +1,207 @@
+"""How is a SCIM request read, allowed and answered? The protocol without storage."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, TypeVar, cast
+
+import structlog
+from pydantic import ValidationError
+from pydantic_core import from_json
+from scim2_models import (
+    BaseModel,
+    Context,
+    Error,
+    ForbiddenException,
+    InvalidFilterException,
+    InvalidSyntaxException,
+    InvalidValueException,
+    PatchOp,
+    PayloadTooLargeException,
+    Resource,
+    ResourceType,
+    ResponseParameters,
+    SCIMException,
+    SearchRequest,
+    UniquenessException,
+)
+from scim2_server.requests import ScimRequest
+from scim2_server.responses import ScimResponse
+from scim2_server.routing import Operation, Target
+from scim2_server.service import ScimService
+
+from scim_bridge.errors import Conflict, DatabaseUnavailable, Refused
+from scim_bridge.scim.admission import Admission, Admitted
+from scim_bridge.scim.authentication import InvalidToken
+from scim_bridge.scim.credentials import Client
+from scim_bridge.scim.provider import Provider, User
+from scim_bridge.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+# The longest filter, in characters: room for about three hundred comparisons with an id.
+MAX_FILTER_LENGTH = 16_000
+# When a client should come back while the database is away, in seconds.
+RETRY_AFTER = 10
+
+_WRITES = frozenset({Operation.create, Operation.replace, Operation.patch, Operation.delete})
+
+
+class Service(ScimService):
+    """The bridge's rules for requests and answers. Does no input or output."""
+
+    def __init__(self, provider: Provider, settings: Settings) -> None:
+        super().__init__(provider)
+        self.admission = Admission(settings)
+        self._max_body = settings.server.max_body
+
+    # -- Who may what ---------------------------------------------------
+
+    def authorize(self, request: ScimRequest, target: Target, resource_type: ResourceType) -> None:
+        """Refuse writes to a client that may only read. A search by POST is a read."""
+        client: Client = request.subject
+        if client.read_only and target.operation in _WRITES:
+            raise ForbiddenException(detail=f"The client {client.name} may only read.")
+
+    # -- Reading --------------------------------------------------------
+
+    def max_body_size(self, request: ScimRequest) -> int | None:
+        """The largest body to read, in bytes: ``[server] max_body``, for every request."""
+        return self._max_body
+
+    def read_body(
+        self, model: type[ModelT], body: bytes, content_type: str | None, scim_ctx: Context
+    ) -> ModelT:
+        """Validate a body. A refusal names every problem the validation found, not only the first.
+
+        :raises SCIMException: 413 if it is too large, 415 if it is not JSON, else 400.
+        """
+        payload = self.decode_body(body, content_type)
+        try:
+            return model.model_validate(payload, scim_ctx=scim_ctx)
+        except ValidationError as exception:
+            raise _all_problems(exception) from exception
+
+    def decode_body(self, body: bytes, content_type: str | None) -> Any:
+        """The JSON value of a body. See `read_body` for what it raises."""
+        if len(body) > self._max_body:
+            raise PayloadTooLargeException(
+                detail=f"The body is larger than {self._max_body} bytes, the most this server takes"
+            )
+        self.ensure_json(content_type)
+        try:
+            payload = from_json(body, allow_inf_nan=False)
+        except ValueError as exception:
+            raise InvalidSyntaxException(detail=f"The body is not JSON: {exception}") from exception
+        if b"\\u0000" in body:
+            _refuse_nul(payload)
+        return payload
+
+    def read_search(
+        self, resource_types: list[ResourceType], payload: Any
+    ) -> tuple[SearchRequest[Any], Any]:
+        if isinstance(payload, Mapping):
+            for key, value in payload.items():
+                if key.lower() == "filter" and isinstance(value, str):
+                    _refuse_unreasonable(value)
+        return super().read_search(resource_types, payload)
+
+    # -- Changing -------------------------------------------------------
+
+    def patched(self, before: Resource[Any], patch_op: "PatchOp[Any]") -> Admitted:
+        """What a PATCH makes of a resource. ``before`` is not changed."""
+        after = before.model_copy(deep=True)
+        if isinstance(after, User):
+            # What the PATCH does not assign stays unassigned, which is how an explicit
+            # deactivation is told from a user who is inactive already.
+            after.active = None
+        try:
+            patch_op.patch(after)
+        except InvalidValueException as exception:
+            if isinstance(exception.__cause__, ValidationError):
+                raise _all_problems(exception.__cause__) from exception
+            raise
+        return self.admission.patch(before, after)
+
+    # -- Answering ------------------------------------------------------
+
+    def patch_response(
+        self,
+        base_url: str,
+        resource: Resource[Any],
+        response_parameters: ResponseParameters[Any],
+    ) -> ScimResponse:
+        """Answer a PATCH: 200 with a user, 204 for a group unless attributes were asked for."""
+        if isinstance(resource, User):
+            return self.replacement_response(base_url, resource, response_parameters)
+        return super().patch_response(base_url, resource, response_parameters)
+
+    @staticmethod
+    def error_of(exception: Exception) -> Error:
+        """The SCIM error a failure is answered with. What nobody expected is logged, not told."""
+        match exception:
+            case SCIMException():
+                return exception.to_error()
+            case Conflict():
+                return UniquenessException(detail=exception.detail).to_error()
+            case Refused():
+                return InvalidValueException(detail=exception.detail).to_error()
+            case DatabaseUnavailable():
+                log.error("database unavailable", action="request", reason=str(exception))
+                return Error(
+                    status=HTTPStatus.SERVICE_UNAVAILABLE,
+                    detail="The directory's database does not answer. Nothing was changed; "
+                    "send the request again.",
+                )
+            case RecursionError():
+                return InvalidSyntaxException(detail="The request nests too deeply").to_error()
+            case _:
+                log.error("request failed", action="request", exc_info=exception)
+                return Error(
+                    status=HTTPStatus.INTERNAL_SERVER_ERROR,
+                    detail="The server failed to answer. Its log says why, under this request id.",
+                )
+
+    def error_response(self, exception: Exception) -> ScimResponse:
+        response = super().error_response(exception)
+        if response.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            response.headers["Retry-After"] = str(RETRY_AFTER)
+        return response
+
+    def www_authenticate(self, exception: SCIMException) -> str | None:
+        challenge = 'Bearer realm="SCIM"'
+        if isinstance(exception, InvalidToken):
+            return f'{challenge}, error="invalid_token"'
+        return challenge
+
+
+def _all_problems(exception: ValidationError) -> SCIMException:
+    errors = Error.from_validation_errors(exception)
+    first = errors[0]
+    first.detail = "; ".join(dict.fromkeys(cast(str, error.detail) for error in errors))
+    return SCIMException.from_error(first)
+
+
+def _refuse_nul(value: Any, path: str = "") -> None:
+    """Refuse NUL characters: PostgreSQL cannot store them and nobody means them."""
+    match value:
+        case str() if "\0" in value:
+            raise InvalidValueException(detail=f"A NUL character is not allowed: {path or 'body'}")
+        case dict():
+            for key, item in value.items():
+                _refuse_nul(key, path)
+                _refuse_nul(item, f"{path}.{key}".lstrip("."))
+        case list():
+            for item in value:
+                _refuse_nul(item, path)
+
+
+def _refuse_unreasonable(expression: str) -> None:
+    if len(expression) > MAX_FILTER_LENGTH:
+        raise InvalidFilterException(
+            detail=f"The filter has {len(expression)} characters; at most {MAX_FILTER_LENGTH} "
+            "are allowed"
+        )
+    if "\0" in expression or "\\u0000" in expression:
+        raise InvalidFilterException(detail="A NUL character is not allowed in a filter")

@@ -1,0 +1,280 @@
+"""The bridge put together: from a SCIM request to what an Identity Center holds, and its health."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from scim_bridge.app import TARGET, Bridge, build, create_app
+from scim_bridge.directory.migration import upgrade
+from scim_bridge.errors import DatabaseUnavailable, SettingsError
+from scim_bridge.sandbox.configuration import write_config
+from scim_bridge.sandbox.server import SandboxServer
+from scim_bridge.scim import credentials
+from scim_bridge.settings import Delivery, Server, Settings, read
+from scim_bridge.sync.overview import remember_door
+from tests.scim.conftest import ENTERPRISE, Caller, person
+from tests.scim.test_dialogues import DIALOGUES, play
+
+
+@dataclass(frozen=True, kw_only=True)
+class Front(Caller):
+    """A client of a whole bridge with a sandbox behind it."""
+
+    bridge: Bridge
+    sandbox: SandboxServer
+
+    def deliver(self) -> None:
+        """Let the worker do what is left to do."""
+        self.bridge.worker().run_once()
+
+    def state(self) -> Any:
+        return requests.get(f"{self.sandbox.url}/_sandbox/state", timeout=5).json()
+
+    def calls(self) -> Any:
+        return requests.get(f"{self.sandbox.url}/_sandbox/calls", timeout=5).json()
+
+    def principal(self, who: str = "ada") -> Any:
+        """What the sandbox holds of a user."""
+        name = f"{who}@example.com"
+        return next(user for user in self.state()["users"] if user["userName"] == name)
+
+
+@pytest.fixture(scope="module")
+def sandbox_server() -> Iterator[SandboxServer]:
+    with SandboxServer() as server:
+        yield server
+
+
+@pytest.fixture
+def settings(sandbox_server: SandboxServer, tmp_path: Path) -> Settings:
+    """A bridge's settings as the sandbox writes them, on a fresh SQLite file."""
+    requests.post(f"{sandbox_server.url}/_sandbox/reset", timeout=5)
+    file = tmp_path / "bridge.toml"
+    write_config(file, base_url=sandbox_server.url, auth="sigv4")
+    return read(file, {}).settings
+
+
+@pytest.fixture
+def front(settings: Settings, sandbox_server: SandboxServer) -> Iterator[Front]:
+    bridge = build(settings)
+    upgrade(bridge.database)
+    token = credentials.add(bridge.database, "okta").token
+    yield Front(
+        app=create_app(settings, bridge=bridge),
+        token=token,
+        bridge=bridge,
+        sandbox=sandbox_server,
+    )
+    bridge.close()
+
+
+# -- From the request to Identity Center ------------------------------------------------
+
+
+def test_a_person_is_created_and_disabled_at_identity_center(front: Front) -> None:
+    """One POST is a signed CreateUser, one PATCH disables, within their requests."""
+    user = front.user()
+    assert front.principal()["active"] is True
+    assert front.principal()["externalId"] == user["id"]
+
+    front.patch(f"/Users/{user['id']}", {"op": "replace", "value": {"active": False}})
+
+    assert front.principal()["active"] is False
+    calls = front.calls()
+    assert (calls["CreateUser"], calls["PatchUser"]) == ({"201": 1}, {"200": 1})
+
+
+ATTRIBUTES = {
+    "displayName": ("displayName", "Ada L.", "Ada K."),
+    "first name": ("name.givenName", "Ada", "Augusta"),
+    "last name": ("name.familyName", "Lovelace", "King"),
+    "department": (f"{ENTERPRISE}:department", "Engines", "Numbers"),
+    "division": (f"{ENTERPRISE}:division", "North", "South"),
+    "title": ("title", "Countess", "Analyst"),
+}
+
+
+def at(document: Any, path: str) -> Any:
+    """The value at an attribute path."""
+    if path.startswith(ENTERPRISE):
+        return document.get(ENTERPRISE, {}).get(path.removeprefix(f"{ENTERPRISE}:"))
+    for part in path.split("."):
+        document = document.get(part, {})
+    return document
+
+
+@pytest.mark.parametrize(("path", "first", "second"), ATTRIBUTES.values(), ids=ATTRIBUTES)
+def test_an_attribute_reaches_identity_center(
+    front: Front, path: str, first: str, second: str
+) -> None:
+    """Created with it, changed by a PATCH, and the echo is the same."""
+    user = front.user()
+    change = {"op": "add", "path": path, "value": first}
+    front.patch(f"/Users/{user['id']}", change)
+    assert at(front.principal(), path) == first
+
+    patched = front.patch(f"/Users/{user['id']}", {**change, "op": "replace", "value": second})
+
+    assert patched.status_code == 200
+    assert (at(front.principal(), path), at(patched.json, path)) == (second, second)
+
+
+def test_an_e_mail_reaches_identity_center_as_the_primary_one(front: Front) -> None:
+    """Of several, the primary; the others stay in the directory (AWS SCIM developer guide)."""
+    home = {"value": "ada@home.example", "type": "home"}
+    work = {"value": "ada@example.com", "type": "work", "primary": True}
+
+    user = front.user(emails=[home, work])
+
+    assert [one["value"] for one in front.principal()["emails"]] == ["ada@example.com"]
+    assert {one["value"] for one in user["emails"]} == {"ada@home.example", "ada@example.com"}
+
+
+def test_a_user_name_that_may_change_is_changed_in_place(
+    front: Front, settings: Settings, sandbox_server: SandboxServer
+) -> None:
+    """`username_changes = "allow"`: the same principal, with another name."""
+    user = front.user()
+    target_id = front.principal()["id"]
+    allowing = replace(settings, users=replace(settings.users, username_changes="allow"))
+    app = create_app(allowing)
+    caller = Caller(app=app, token=front.token)
+
+    caller.patch(
+        f"/Users/{user['id']}", {"op": "replace", "path": "userName", "value": "king@example.com"}
+    )
+
+    assert front.principal("king")["id"] == target_id
+    app.extensions["bridge"].close()
+
+
+def test_what_identity_center_refuses_is_undone_and_told(front: Front) -> None:
+    """The delivery table: 4xx with AWS's detail, and the directory is as it was."""
+    user = front.user()
+    fault = {"operation": "PatchUser", "status": 400, "times": 1}
+    requests.post(f"{front.sandbox.url}/_sandbox/faults", json=fault, timeout=5)
+
+    refused = front.patch(f"/Users/{user['id']}", {"op": "add", "path": "title", "value": "x"})
+
+    assert (refused.status_code, refused.json["scimType"]) == (400, "invalidValue")
+    assert "title" not in front.get(f"/Users/{user['id']}").json
+
+
+@pytest.mark.parametrize("file", DIALOGUES, ids=lambda file: file.stem)
+def test_a_real_client_leaves_identity_center_as_it_meant(front: Front, file: Path) -> None:
+    """Each dialogue ends with everybody gone: all disabled, in no group, and nothing pending."""
+    play(json.loads(file.read_text(encoding="utf-8")), front)
+    front.deliver()
+
+    state = front.state()
+    assert state["users"]
+    assert {user["active"] for user in state["users"]} == {False}
+    assert state["memberships"] == []
+    assert front.bridge.overview().in_sync
+
+
+# -- Health -----------------------------------------------------------------------------
+
+
+def test_the_process_answers(front: Front) -> None:
+    """Without a token, and whatever the database does."""
+    front.bridge.close()
+    assert front.http.get("/healthz").json == {"status": "ok"}
+
+
+def test_a_bridge_that_can_take_writes_is_ready(front: Front) -> None:
+    """200, with nothing in the way."""
+    answer = front.http.get("/readyz")
+
+    assert (answer.status_code, answer.json) == (
+        200,
+        {"status": "ok", "circuit": "closed", "causes": []},
+    )
+
+
+def test_a_database_without_tables_is_not_ready(settings: Settings) -> None:
+    """503, naming the command that mends it."""
+    app = create_app(settings)
+
+    answer = app.test_client().get("/readyz")
+
+    assert answer.status_code == 503
+    assert "scim-bridge db upgrade" in answer.json["causes"][0]
+    app.extensions["bridge"].close()
+
+
+def test_a_database_that_is_away_is_not_ready(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 with the cause."""
+
+    def away(_: object) -> None:
+        raise DatabaseUnavailable("the database does not answer")
+
+    monkeypatch.setattr("scim_bridge.directory.migration.check", away)
+
+    answer = front.http.get("/readyz")
+    assert (answer.status_code, answer.json["causes"]) == (503, ["the database does not answer"])
+
+
+def test_a_closed_door_is_named_and_the_bridge_stays_ready(front: Front) -> None:
+    """It still takes every write: a load balancer must not send leavers away."""
+    remember_door(front.bridge.database, TARGET, circuit="open", cause="401: the token has ended")
+
+    answer = front.http.get("/readyz")
+
+    assert (answer.status_code, answer.json["status"]) == (200, "degraded")
+    assert answer.json["causes"] == ["401: the token has ended"]
+    front.bridge.forget_door()
+    assert front.http.get("/readyz").json["status"] == "ok"
+
+
+def test_every_answer_carries_a_request_id(front: Front) -> None:
+    """Health and metrics too."""
+    for path in ("/healthz", "/readyz", "/metrics", "/nowhere"):
+        assert front.http.get(path).headers["X-Request-Id"]
+
+
+# -- Putting together -----------------------------------------------------------------------
+
+
+def test_settings_that_name_no_identity_center_are_refused() -> None:
+    """With the key that is missing."""
+    with pytest.raises(SettingsError, match="identity_center"):
+        build(Settings())
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "location"),
+    [
+        (0, "attacker.test", "http://localhost/scim/v2/Users/"),
+        (1, "scim.example.com", "https://scim.example.com/scim/v2/Users/"),
+        (1, "attacker.test, scim.example.com", "https://scim.example.com/scim/v2/Users/"),
+        (2, "scim.example.com, inner.test", "https://scim.example.com/scim/v2/Users/"),
+    ],
+)
+def test_exactly_the_trusted_proxies_are_believed(
+    settings: Settings, proxies: int, forwarded: str, location: str
+) -> None:
+    """`[server] trusted_proxies`: what is further out was written by anybody."""
+    settings = replace(settings, server=Server(trusted_proxies=proxies), delivery=Delivery(wait=0))
+    bridge = build(settings)
+    upgrade(bridge.database)
+    caller = Caller(
+        app=create_app(settings, bridge=bridge), token=credentials.add(bridge.database, "x").token
+    )
+    protos = ", ".join(["https"] * len(forwarded.split(",")))
+
+    answer = caller.post(
+        "/Users",
+        person(),
+        headers={"X-Forwarded-Host": forwarded, "X-Forwarded-Proto": protos},
+    )
+
+    assert answer.headers["Location"].startswith(location)
+    bridge.close()
