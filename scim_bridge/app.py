@@ -24,6 +24,7 @@ from scim_bridge.scim.authentication import bearer_authentication
 from scim_bridge.scim.provider import Provider
 from scim_bridge.scim.server import Server
 from scim_bridge.settings import IdentityCenter, Settings
+from scim_bridge.sync import TARGET
 from scim_bridge.sync.decisions import Decisions
 from scim_bridge.sync.delivery import Delivery
 from scim_bridge.sync.held import HeldLosses
@@ -36,9 +37,6 @@ from scim_bridge.sync.reconciler import Reconciler
 from scim_bridge.sync.record import Recorder
 from scim_bridge.sync.subjects import Naming, Subjects
 from scim_bridge.sync.worker import Worker
-
-# The name of Identity Center among the targets.
-TARGET = "identity-center"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +65,22 @@ class Bridge:
 
         Raises `SettingsError` when the key of the seals cannot be used.
         """
-        key = load_key(self.settings.audit, self.database)
-        return Worker(
-            marks=self.marks,
-            reconciler=self.reconciler,
-            seal=Sealer(self.database, key).seal,
-        )
+        sealer = Sealer(self.database, load_key(self.settings.audit, self.database))
+
+        def upkeep() -> None:
+            self.show_door()
+            sealer.seal()
+
+        return Worker(marks=self.marks, reconciler=self.reconciler, upkeep=upkeep)
+
+    def show_door(self) -> None:
+        """Correct what is written down of Identity Center's door, if this process knows better.
+
+        For the worker, which goes on calling: another process may have ended with its door closed.
+        """
+        standing, shown = self.center.circuit.standing, self.overview().door
+        if shown is None or shown.circuit != standing.state:
+            remember_door(self.database, TARGET, circuit=standing.state, cause=standing.cause)
 
     def forget_door(self) -> None:
         """Forget what an earlier run knew of Identity Center's door. For whoever starts a bridge:

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import requests
 
-from scim_bridge.app import TARGET, Bridge, build, create_app
+from scim_bridge.app import Bridge, build, create_app
 from scim_bridge.directory.migration import upgrade
 from scim_bridge.errors import DatabaseUnavailable, SettingsError
 from scim_bridge.sandbox.configuration import write_config
 from scim_bridge.sandbox.server import SandboxServer
 from scim_bridge.scim import credentials
 from scim_bridge.settings import Delivery, Server, Settings, read
+from scim_bridge.sync import TARGET
 from scim_bridge.sync.overview import remember_door
 from tests.scim.conftest import ENTERPRISE, Caller, person
 from tests.scim.test_dialogues import DIALOGUES, play

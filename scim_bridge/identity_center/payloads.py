@@ -24,6 +24,9 @@ MANAGER = f"{ENTERPRISE}:manager"
 # Identity Center takes these when it creates a user, but no PATCH of them: PatchUser's list of
 # what can be modified leaves them out.
 ONLY_AT_CREATION = frozenset({"roles"})
+# Identity Center takes these and never shows them, so that reading a user does not tell what became
+# of a call whose answer was lost.
+NEVER_SHOWN = frozenset({"profileUrl"})
 
 
 @dataclass(frozen=True, kw_only=True)

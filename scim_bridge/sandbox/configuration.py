@@ -58,6 +58,8 @@ signing_service = {_quoted(behaviour.signing_service)}
 identity_store_id = {_quoted(IDENTITY_STORE_ID)}
 instance_arn = {_quoted(INSTANCE_ARN)}
 endpoint_url = {_quoted(base_url)}
+# AWS is asked ten times a second by default; a sandbox takes what this machine can do.
+calls_per_second = 200
 
 [safety]
 # The people here are make-believe: nobody needs to be asked before many of them are disabled.

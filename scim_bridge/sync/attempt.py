@@ -1,0 +1,347 @@
+"""One call at the target, and what its answer means when it is not simply yes."""
+
+from typing import assert_never
+
+from sqlalchemy import select
+
+from scim_bridge.directory import tables
+from scim_bridge.directory.audit import Action, record
+from scim_bridge.directory.database import Database
+from scim_bridge.directory.write import Kind
+from scim_bridge.errors import Conflict, Missing, Refused, TryLater, Unavailable
+from scim_bridge.identity_center.center import Center
+from scim_bridge.identity_center.transport import Haste
+from scim_bridge.plan.changes import (
+    REVOCATIONS,
+    AddMembers,
+    Change,
+    CreateGroup,
+    CreateUser,
+    DeleteGroup,
+    DisableUser,
+    EnableUser,
+    RemoveMembers,
+    UpdateGroup,
+    UpdateUser,
+)
+from scim_bridge.plan.state import Principal
+from scim_bridge.sync.marks import Key, Marks
+from scim_bridge.sync.observed import Observations
+from scim_bridge.sync.record import Declined, Done, Ending, Found, Gone, MembersGone, TakenUp
+
+
+class StillThere(TryLater):
+    """The target refuses to take access away. It is asked again: that is never given up."""
+
+
+class Attempts:
+    """Makes calls and looks up what an unclear answer means. Never called within a transaction."""
+
+    def __init__(
+        self, database: Database, center: Center, marks: Marks, observations: Observations
+    ) -> None:
+        self.database = database
+        self.center = center
+        self.marks = marks
+        self.observations = observations
+
+    def make(self, change: Change, *, deadline: float) -> Ending:
+        """Make one change.
+
+        Raises `DoorClosed` and `TryLater` when the target did not decide. A removal that it refuses
+        is not decided either: `StillThere`.
+        """
+        try:
+            return self._call(change, deadline)
+        except Conflict as error:
+            return self._conflict(change, error, deadline)
+        except Missing as error:
+            return self._missing(change, error, deadline)
+        except Refused as error:
+            return self._refused(change, error)
+
+    def _call(self, change: Change, deadline: float) -> Done:
+        applied = self.center.apply(change, deadline=deadline)
+        return Done(change=change, principal=applied.principal, request_id=applied.request_id)
+
+    def _refused(self, change: Change, error: Refused) -> Declined:
+        if isinstance(change, REVOCATIONS):
+            raise StillThere(
+                f"the target refuses to take access away and is asked again: {error.detail}",
+                status=error.status,
+                request_id=error.request_id,
+            ) from error
+        return Declined(change=change, error=error)
+
+    # -- 409 ------------------------------------------------------------
+
+    def _conflict(self, change: Change, error: Conflict, deadline: float) -> Ending:
+        """Find out what is taken: AWS does not say (AWS SCIM developer guide, CreateUser)."""
+        match change:
+            case CreateUser():
+                return self._user_exists(change, error, deadline)
+            case CreateGroup():
+                return self._group_exists(change, error, deadline)
+            case UpdateUser() | EnableUser() | UpdateGroup():
+                return self._name_taken(change, error, deadline)
+            case _:
+                return self._refused(change, error)
+
+    def _user_exists(self, change: CreateUser, error: Conflict, deadline: float) -> Ending:
+        ours = self.center.find_user(external_id=change.external_id, deadline=deadline)
+        if ours is not None and ours.external_id == change.external_id:
+            return self._ours(change, ours, error)
+        name = str(change.attributes["userName"])
+        other = self.center.find_user(user_name=name, deadline=deadline)
+        if other is not None:
+            return self._taken_by(change, other, f"a user with the userName {name!r}", error)
+        return self._value_taken(change, error, deadline)
+
+    def _group_exists(self, change: CreateGroup, error: Conflict, deadline: float) -> Ending:
+        ours = self.center.find_group(external_id=change.external_id, deadline=deadline)
+        if ours is not None and ours.external_id == change.external_id:
+            return self._ours(change, ours, error)
+        name = str(change.attributes["displayName"])
+        other = self.center.find_group(display_name=name, deadline=deadline)
+        if other is not None:
+            return self._taken_by(change, other, f"a group named {name!r}", error)
+        return self._refused(change, error)
+
+    def _name_taken(
+        self, change: UpdateUser | EnableUser | UpdateGroup, error: Conflict, deadline: float
+    ) -> Ending:
+        if isinstance(change, UpdateGroup):
+            name = change.set.get("displayName")
+            other = name and self.center.find_group(display_name=name, deadline=deadline)
+            what = f"a group named {name!r}"
+        else:
+            name = change.set.get("userName")
+            other = name and self.center.find_user(user_name=name, deadline=deadline)
+            what = f"a user with the userName {name!r}"
+        if other and other.id != change.principal:
+            return self._taken_by(change, other, what, error)
+        return self._value_taken(change, error, deadline)
+
+    def _ours(
+        self, change: CreateUser | CreateGroup, principal: Principal, error: Conflict
+    ) -> Ending:
+        kind = _kind(change)
+        with self.database.reading():
+            owner = self.observations.linked_to(kind, principal.id)
+        if owner is None:
+            return Found(change=change, principal=principal)
+        return self._taken_by(change, principal, "a principal with this externalId", error)
+
+    def _taken_by(
+        self,
+        change: CreateUser | CreateGroup | UpdateUser | EnableUser | UpdateGroup,
+        principal: Principal,
+        what: str,
+        error: Conflict,
+    ) -> Ending:
+        kind = _kind(change)
+        with self.database.reading():
+            owner = self.observations.linked_to(kind, principal.id)
+            earlier = self._earlier_record(kind, owner, principal)
+            holder = owner or earlier
+            busy = holder is not None and self._has_pending_change(holder)
+        if busy:
+            raise TryLater(
+                f"Identity Center has {what} whose own change is on its way", status=409
+            ) from error
+        if earlier is not None and isinstance(change, CreateUser | CreateGroup):
+            if owner is None:
+                return Found(change=change, principal=principal)
+            return TakenUp(change=change, principal=principal, earlier=earlier)
+        whose = (
+            "which the bridge did not create and is not linked to"
+            if owner is None
+            else "which is linked to somebody else in the directory"
+        )
+        return Declined(
+            change=change,
+            error=Conflict(
+                f"Identity Center already has {what} (id {principal.id}), {whose}. Rename or "
+                "delete it there, or push another value.",
+                status=409,
+                request_id=error.request_id,
+            ),
+        )
+
+    def _earlier_record(self, kind: Kind, owner: Key | None, principal: Principal) -> Key | None:
+        """The deleted record that a principal is, or was created for by a call that was lost."""
+        known = owner.id if owner is not None else principal.external_id
+        table = tables.users if kind == "user" else tables.groups
+        found: str | None = self.database.connection.scalar(
+            select(table.c.id).where(table.c.id == known, table.c.deleted_at.is_not(None))
+        )
+        return None if found is None else Key(kind=kind, id=found)
+
+    def _value_taken(self, change: Change, error: Conflict, deadline: float) -> Ending:
+        """Most likely somebody holds the e-mail address; see whether they can be made to let go."""
+        email = _email(change)
+        if email is None:
+            return self._refused(change, error)
+        with self.database.reading():
+            holders = [
+                (target_id, self.observations.linked_to("user", target_id))
+                for target_id in self.observations.holders_of_email(email.casefold())
+            ]
+        for target_id, holder in holders:
+            if holder is None or target_id == getattr(change, "principal", None):
+                continue
+            if self._has_let_go(holder, email.casefold()):
+                return self._with_freed_email(change, holder, target_id, deadline)
+            if self._has_pending_change(holder):
+                self._free_ahead(holder, target_id, email.casefold(), deadline)
+                raise TryLater(
+                    "the e-mail address is held at Identity Center by somebody whose own change "
+                    "is on its way",
+                    status=409,
+                ) from error
+        return Declined(
+            change=change,
+            error=Conflict(
+                "Identity Center says that a value is taken: userName, e-mail address or "
+                f"externalId ({error.detail})",
+                status=409,
+                request_id=error.request_id,
+            ),
+        )
+
+    def _with_freed_email(
+        self, change: Change, holder: Key, target_id: str, deadline: float
+    ) -> Ending:
+        try:
+            self._clear_email(holder, target_id, deadline)
+            return self._call(change, deadline)
+        except Refused as error:
+            return self._refused(change, _still_held(error))
+
+    def _clear_email(self, holder: Key, target_id: str, deadline: float) -> None:
+        """Free the address of somebody who has no use for it."""
+        change = UpdateUser(user=holder.id, principal=target_id, set={}, remove=("emails",))
+        done = self._call(change, deadline)
+        with self.database.transaction():
+            if done.principal is not None:
+                self.observations.see("user", done.principal)
+            record(
+                self.database,
+                action=Action.CALL,
+                kind="user",
+                resource_id=holder.id,
+                facts={
+                    "change": "UpdateUser",
+                    "attributes": ["emails"],
+                    "why": "the address is needed by somebody else; its holder has left",
+                },
+                target_request_id=done.request_id,
+            )
+
+    def _free_ahead(self, holder: Key, target_id: str, email_folded: str, deadline: float) -> None:
+        """Clear an address its holder is about to change, since the holder may wait in turn.
+
+        Two people who swap their addresses would otherwise wait for each other for ever. It is done
+        under the holder's lease: else it might clear the address they have just been given.
+        """
+        lease = self.marks.claim(holder) if self._wants_another(holder, email_folded) else None
+        if lease is None:
+            return
+        with self.database.reading():
+            mark = self.marks.read(holder)
+        try:
+            if not mark.reread:
+                self._clear_email(holder, target_id, deadline)
+        finally:
+            self.marks.postpone(
+                lease, mark, delay=0.0, error="its e-mail address is needed by somebody else"
+            )
+
+    def _wants_another(self, user: Key, email_folded: str) -> bool:
+        users = tables.users.c
+        with self.database.reading() as connection:
+            wanted = connection.scalar(select(users.email_folded).where(users.id == user.id))
+        return wanted != email_folded
+
+    def _has_let_go(self, user: Key, email_folded: str) -> bool:
+        """Whether nothing will ever free the address of somebody who does not need it.
+
+        They were deleted, or are inactive and have another address: only removals are sent of them.
+        """
+        users = tables.users.c
+        with self.database.reading() as connection:
+            row = connection.execute(
+                select(users.deleted_at, users.active, users.email_folded).where(
+                    users.id == user.id
+                )
+            ).one()
+        gave_up = not row.active and row.email_folded != email_folded
+        return row.deleted_at is not None or gave_up
+
+    def _has_pending_change(self, key: Key) -> bool:
+        with self.database.reading():
+            mark = self.marks.find(key)
+            return mark is not None and mark.state == "pending"
+
+    # -- 404 ------------------------------------------------------------
+
+    def _missing(self, change: Change, error: Missing, deadline: float) -> Ending:
+        """Look whether the principal is really gone: a new one may be unknown for a moment."""
+        match change:
+            case AddMembers() | RemoveMembers():
+                return self._member_missing(change, error, deadline)
+            case CreateUser() | CreateGroup():
+                raise Unavailable(
+                    f"Identity Center answered 404 to a creation: {error.detail}", status=404
+                ) from error
+            case UpdateGroup() | DeleteGroup():
+                found = self.center.group(change.principal, deadline=deadline)
+            case UpdateUser() | EnableUser() | DisableUser():
+                urgent = isinstance(change, DisableUser)
+                found = self.center.user(change.principal, urgent=urgent, deadline=deadline)
+            case _:
+                assert_never(change)
+        if found is None:
+            return Gone(change=change)
+        raise _not_yet(error) from error
+
+    def _member_missing(
+        self, change: AddMembers | RemoveMembers, error: Missing, deadline: float
+    ) -> Ending:
+        haste: Haste = {"urgent": isinstance(change, RemoveMembers), "deadline": deadline}
+        if self.center.group(change.principal, **haste) is None:
+            return Gone(change=change)
+        gone = frozenset(
+            member for member in change.members if self.center.user(member, **haste) is None
+        )
+        if not gone:
+            raise _not_yet(error) from error
+        return MembersGone(change=change, members=gone)
+
+
+def _kind(change: Change) -> Kind:
+    return "user" if isinstance(change, CreateUser | UpdateUser | EnableUser) else "group"
+
+
+def _not_yet(error: Missing) -> TryLater:
+    return TryLater(
+        f"Identity Center does not know yet what it shows: {error.detail}",
+        status=error.status,
+        request_id=error.request_id,
+    )
+
+
+def _still_held(error: Refused) -> Conflict:
+    return Conflict(
+        "the e-mail address is held at Identity Center by somebody who has left, and could not be "
+        f"freed: {error.detail}",
+        status=409,
+        request_id=error.request_id,
+    )
+
+
+def _email(change: Change) -> str | None:
+    attributes = getattr(change, "attributes", None) or getattr(change, "set", None) or {}
+    emails = attributes.get("emails") or [{}]
+    value: str | None = emails[0].get("value")
+    return value

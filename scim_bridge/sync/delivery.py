@@ -1,0 +1,181 @@
+"""Delivery within a client's request: what the client is told (the table of design section 4)."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import structlog
+
+from scim_bridge.directory.database import Database
+from scim_bridge.directory.resources import Resources
+from scim_bridge.directory.write import Write
+from scim_bridge.errors import DatabaseUnavailable, Refused
+from scim_bridge.sync.intents import Intents, intents, is_removal
+from scim_bridge.sync.marks import BeingDelivered, Intent, Key, Lease, Marks
+from scim_bridge.sync.reconciler import Outcome, Reconciler
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+# How often a waiting write looks whether its turn has come, in seconds.
+LOOK_AGAIN = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carried:
+    """One write that a request made, with the right to deliver it."""
+
+    write: Write
+    # None: the worker delivers it.
+    lease: Lease | None
+    # Whether everything before this write had reached the target.
+    was_clear: bool
+    # The groups that lose somebody by it.
+    removals: tuple[Key, ...] = ()
+
+
+@dataclass(kw_only=True)
+class _Request:
+    """What the request of this thread has written so far."""
+
+    deadline: float
+    carried: list[Carried] = field(default_factory=list)
+
+
+class Delivery:
+    """Marks every write in its transaction, and delivers those of requests that can wait."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        marks: Marks,
+        intents: Intents,
+        wait: float,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.database = database
+        self.marks = marks
+        self.intents = intents
+        self.wait = wait
+        self.sleep = sleep
+        self._local = threading.local()
+        # Set by `connect`, since the resources are given `written` when they are made.
+        self._resources: Resources | None = None
+        self._reconciler: Reconciler | None = None
+
+    def connect(self, *, resources: Resources, reconciler: Reconciler) -> None:
+        """Say who writes and who delivers. Without it every delivery is left to the worker."""
+        self._resources = resources
+        self._reconciler = reconciler
+
+    # -- In the write's transaction -------------------------------------
+
+    def written(self, write: Write) -> None:
+        """Mark what a write changed, in its transaction.
+
+        Raises `BeingDelivered` while an earlier write to the same resource is on its way and the
+        request may still wait for it; the whole write is then tried again.
+        """
+        request: _Request | None = getattr(self._local, "request", None)
+        impatient = request is None or time.monotonic() >= request.deadline
+        key = Key(kind=write.kind, id=write.id)
+        leased = self.marks.leased_until(key) is not None
+        if leased and not impatient:
+            raise BeingDelivered(f"{key.kind} {key.id} is being delivered")
+        before = self.marks.find(key)
+        was_clear = before is None or before.state == "clear"
+        wanted = self.intents.of(write, impatient=impatient)
+        for intent in intents(wanted):
+            self.marks.mark(intent)
+        if request is None:
+            return
+        deliver = not leased and not impatient and not _can_wait(wanted.own)
+        request.carried.append(
+            Carried(
+                write=write,
+                lease=self.marks.claim(key) if deliver else None,
+                was_clear=was_clear,
+                removals=tuple(intent.key for intent in wanted.others if intent.urgent),
+            )
+        )
+
+    # -- Around it ------------------------------------------------------
+
+    def carry(self, act: Callable[[], T]) -> T:
+        """Run a write and deliver what it changed, for `wait` seconds at most.
+
+        Raises `Refused` when the target refused the write for good and it was undone.
+        """
+        deadline = time.monotonic() + self.wait
+        with self._request(deadline) as request:
+            result = self._in_turn(act, request)
+        for refused in [self._deliver(carried, deadline) for carried in request.carried]:
+            if refused is not None:
+                raise refused
+        return result
+
+    @contextmanager
+    def _request(self, deadline: float) -> Iterator[_Request]:
+        self._local.request = _Request(deadline=deadline)
+        try:
+            yield self._local.request
+        finally:
+            self._local.request = None
+
+    def _in_turn(self, act: Callable[[], T], request: _Request) -> T:
+        """Write once no earlier write to the resource is being delivered, or the wait is over."""
+        while True:
+            try:
+                return act()
+            except BeingDelivered:
+                request.carried.clear()
+                self.sleep(LOOK_AGAIN)
+
+    def _deliver(self, carried: Carried, deadline: float) -> Refused | None:
+        """Deliver one write. Returns the refusal for which it was undone."""
+        reconciler, lease = self._reconciler, carried.lease
+        if lease is None or reconciler is None:
+            return None
+        key = lease.key
+        # The write is kept, and so is its mark: whatever happens here, the client must not be told
+        # that nothing was changed. The lease runs out by itself, and the worker takes over.
+        try:
+            outcome = reconciler.reconcile(lease, deadline=deadline, additions=False)
+            for group in carried.removals:
+                self._remove(reconciler, group, deadline)
+            return self._undo(carried, outcome)
+        except DatabaseUnavailable as error:
+            log.warning("delivery interrupted", kind=key.kind, id=key.id, reason=str(error))
+        except Exception:
+            log.exception("delivery failed", kind=key.kind, id=key.id)
+        return None
+
+    def _remove(self, reconciler: Reconciler, key: Key, deadline: float) -> None:
+        if time.monotonic() >= deadline:
+            return
+        lease = self.marks.claim(key)
+        if lease is not None:
+            reconciler.reconcile(lease, deadline=deadline, additions=False)
+
+    def _undo(self, carried: Carried, outcome: Outcome) -> Refused | None:
+        """Take a refused write back, where nothing newer stands on it. Returns its refusal then.
+
+        A write that takes access away stays, whatever else in it was refused; and a write on top of
+        one that never arrived stays too: its mark is failed and says why.
+        """
+        refused, resources = outcome.refused, self._resources
+        if refused is None or resources is None:
+            return None
+        if is_removal(carried.write) or not carried.was_clear:
+            return None
+        return None if resources.undo(carried.write) is None else refused
+
+
+def _can_wait(intent: Intent) -> bool:
+    """Additions of members are collected by the worker."""
+    return intent.quiet > 0

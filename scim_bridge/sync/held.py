@@ -1,0 +1,277 @@
+"""Losses of access that the brake counts, and those it holds until an operator decides."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from scim_bridge.directory import tables
+from scim_bridge.directory.audit import Action, record
+from scim_bridge.directory.database import Database, now
+from scim_bridge.plan.brake import (
+    DISABLES_NEVER_HELD,
+    REMOVALS_NEVER_HELD,
+    WINDOW,
+    Category,
+    Limit,
+    judge,
+)
+from scim_bridge.settings import Safety
+from scim_bridge.sync.marks import Key
+
+held = tables.held
+losses = tables.losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """One person's loss of access that is held, or was approved and has yet to be delivered."""
+
+    set_id: str
+    category: Category
+    # The person's id in the directory; for somebody it does not know, the id at the target.
+    person: str
+    # Of a removal: the group's id in the directory.
+    group: str
+    since: float
+
+
+class HeldLosses:
+    """The brake of one target. Methods join the transaction they are called in."""
+
+    def __init__(self, database: Database, target: str, safety: Safety) -> None:
+        self.database = database
+        self.target = target
+        self.safety = safety
+
+    # -- Judging --------------------------------------------------------
+
+    def hold_back(self, category: Category, people: Iterable[str], *, group: str = "") -> set[str]:
+        """Which of these people may not lose their access now. The others count from now on.
+
+        Asking again gives the same answer until an operator or a client changes it.
+        """
+        people = set(people)
+        if not self.safety.brake or not people:
+            return set()
+        judgement = judge(
+            people,
+            counted=self._counted(category),
+            approved=self._people(category, group, "approved"),
+            already_held=self._people(category, group, "held"),
+            allowance=self._limit(category).allowance(self._active_when_the_window_began()),
+        )
+        self._count(category, judgement.counted)
+        self._hold(category, judgement.held - self._people(category, group, "held"), group)
+        return set(judgement.held)
+
+    def _limit(self, category: Category) -> Limit:
+        if category == "disable":
+            return Limit(
+                percent=self.safety.max_deprovision_percent,
+                at_most=self.safety.max_deprovisions,
+                never_before=DISABLES_NEVER_HELD,
+            )
+        return Limit(
+            percent=self.safety.max_removal_percent,
+            at_most=self.safety.max_removals,
+            never_before=REMOVALS_NEVER_HELD,
+        )
+
+    def _active_when_the_window_began(self) -> int:
+        """People active at the target now, and those who were disabled within the window."""
+        seen, links = tables.observed, tables.links
+        active = select(func.count()).where(
+            seen.c.target == self.target, seen.c.kind == "user", seen.c.active
+        )
+        disabled = (
+            select(func.count())
+            .select_from(losses)
+            .join(
+                links,
+                and_(
+                    links.c.target == losses.c.target,
+                    links.c.kind == "user",
+                    links.c.resource_id == losses.c.person,
+                ),
+            )
+            .join(
+                seen,
+                and_(
+                    seen.c.target == losses.c.target,
+                    seen.c.kind == "user",
+                    seen.c.target_id == links.c.target_id,
+                ),
+            )
+            .where(self._within("disable"), seen.c.active.is_(False))
+        )
+        connection = self.database.connection
+        return (connection.scalar(active) or 0) + (connection.scalar(disabled) or 0)
+
+    def _counted(self, category: Category) -> set[str]:
+        rows = self.database.connection.scalars(
+            select(losses.c.person).where(self._within(category))
+        )
+        return set(rows)
+
+    def _count(self, category: Category, people: Iterable[str]) -> None:
+        dialect: Any = postgresql if self.database.engine.dialect.name == "postgresql" else sqlite
+        for person in sorted(people):
+            self.database.connection.execute(
+                dialect.insert(losses)
+                .values(target=self.target, category=category, person=person, at=now())
+                .on_conflict_do_update(
+                    index_elements=["target", "category", "person"], set_={"at": now()}
+                )
+            )
+
+    def _within(self, category: Category) -> ColumnElement[bool]:
+        return and_(
+            losses.c.target == self.target,
+            losses.c.category == category,
+            losses.c.at > now() - WINDOW,
+        )
+
+    # -- Holding --------------------------------------------------------
+
+    def _hold(self, category: Category, people: Iterable[str], group: str) -> None:
+        people = sorted(people)
+        if not people:
+            return
+        set_id = self._open_set(category)
+        self.database.connection.execute(
+            held.insert(),
+            [
+                {"set_id": set_id, "target": self.target, "category": category,
+                 "person": person, "group_id": group, "state": "held", "since": self._time()}
+                for person in people
+            ],
+        )  # fmt: skip
+        for person in people:
+            record(
+                self.database,
+                action=Action.HELD,
+                kind="user",
+                resource_id=person,
+                related_id=group or None,
+                outcome="held",
+                facts={"set": set_id, "category": category},
+            )
+
+    def _open_set(self, category: Category) -> str:
+        """The set that takes further losses: the newest undecided one of the last hour."""
+        current: str | None = self.database.connection.scalar(
+            select(held.c.set_id)
+            .where(
+                held.c.target == self.target,
+                held.c.category == category,
+                held.c.state == "held",
+                held.c.since > now() - WINDOW,
+            )
+            .order_by(held.c.since.desc())
+            .limit(1)
+        )
+        return current or uuid.uuid4().hex[:8]
+
+    def _time(self) -> float:
+        return float(self.database.connection.scalar(select(now())) or 0.0)
+
+    def _people(self, category: Category, group: str, state: str) -> set[str]:
+        rows = self.database.connection.scalars(
+            select(held.c.person).where(
+                held.c.target == self.target,
+                held.c.category == category,
+                held.c.group_id == group,
+                held.c.state == state,
+            )
+        )
+        return set(rows)
+
+    # -- Deciding -------------------------------------------------------
+
+    def losses(self, *, set_id: str | None = None) -> Sequence[Loss]:
+        """The losses that are held, of one set or of all, oldest first."""
+        wanted = [held.c.target == self.target, held.c.state == "held"]
+        if set_id is not None:
+            wanted.append(held.c.set_id == set_id)
+        rows = self.database.connection.execute(
+            select(held).where(*wanted).order_by(held.c.since, held.c.id)
+        )
+        return [_loss(row) for row in rows]
+
+    def approve(self, set_id: str) -> Sequence[Loss]:
+        """Let the losses of a set pass. They no longer count against the brake."""
+        decided = self.losses(set_id=set_id)
+        self.database.connection.execute(
+            update(held)
+            .where(held.c.target == self.target, held.c.set_id == set_id, held.c.state == "held")
+            .values(state="approved")
+        )
+        return decided
+
+    def reject(self, set_id: str) -> Sequence[Loss]:
+        """Forget the losses of a set. The caller gives the directory its state back."""
+        decided = self.losses(set_id=set_id)
+        self.database.connection.execute(
+            delete(held).where(
+                held.c.target == self.target, held.c.set_id == set_id, held.c.state == "held"
+            )
+        )
+        return decided
+
+    def let_pass(self, person: str) -> None:
+        """An operator's own deprovision passes the brake."""
+        self.release(person)
+        self.database.connection.execute(
+            held.insert().values(
+                set_id="operator", target=self.target, category="disable", person=person,
+                group_id="", state="approved", since=now(),
+            )
+        )  # fmt: skip
+
+    def release(self, person: str) -> None:
+        """The person's disabling is no longer wanted, or has been done."""
+        self._delete("disable", [person], "")
+
+    def move(self, old: Key, new: Key) -> None:
+        """What is held of an earlier record is held of the one that takes it up.
+
+        But for its own disabling: a person who is hired again is not to be disabled.
+        """
+        if old.kind == "user":
+            self.release(old.id)
+        column = held.c.person if old.kind == "user" else held.c.group_id
+        self.database.connection.execute(
+            update(held)
+            .where(held.c.target == self.target, held.c.category == "removal", column == old.id)
+            .values({column: new.id})
+        )
+
+    def release_removals(self, people: Iterable[str], *, group: str) -> None:
+        """These removals are no longer wanted, or have been done."""
+        self._delete("removal", people, group)
+
+    def _delete(self, category: Category, people: Iterable[str], group: str) -> None:
+        ordered = sorted(people)
+        for start in range(0, len(ordered), 5000):
+            self.database.connection.execute(
+                delete(held).where(
+                    held.c.target == self.target,
+                    held.c.category == category,
+                    held.c.group_id == group,
+                    held.c.person.in_(ordered[start : start + 5000]),
+                )
+            )
+
+
+def _loss(row: Row[Any]) -> Loss:
+    return Loss(
+        set_id=row.set_id,
+        category=row.category,
+        person=row.person,
+        group=row.group_id,
+        since=row.since,
+    )

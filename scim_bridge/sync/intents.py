@@ -1,0 +1,252 @@
+"""What a write to the directory wants of the target: its marks, made in the write's transaction."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from scim_bridge.directory import tables
+from scim_bridge.directory.audit import Action, record
+from scim_bridge.directory.comparison import folded
+from scim_bridge.directory.database import Database
+from scim_bridge.directory.write import Write
+from scim_bridge.identity_center.payloads import Problem, project_user
+from scim_bridge.plan.state import TakeAway
+from scim_bridge.settings import Delivery
+from scim_bridge.sync.held import HeldLosses
+from scim_bridge.sync.marks import BeingDelivered, Intent, Key, Marks, merged
+from scim_bridge.sync.observed import Observations
+
+EVERYTHING = TakeAway(everyone=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The marks a write makes. The first is the written resource's own."""
+
+    own: Intent
+    others: tuple[Intent, ...] = ()
+
+
+class Intents:
+    """Turns writes into marks. Methods join the write's transaction."""
+
+    def __init__(
+        self,
+        database: Database,
+        marks: Marks,
+        observations: Observations,
+        held: HeldLosses,
+        delivery: Delivery,
+    ) -> None:
+        self.database = database
+        self.marks = marks
+        self.observations = observations
+        self.held = held
+        self.delivery = delivery
+
+    def of(self, write: Write, *, impatient: bool) -> Wanted:
+        """The marks of a write, after what it moves (a link, a held loss) has been moved.
+
+        Raises `BeingDelivered` when it must wait for the delivery of an earlier record, unless
+        `impatient`.
+        """
+        if write.kind == "group":
+            return self._group(write, impatient)
+        self._warn_of_withheld(write)
+        return self._user(write, impatient)
+
+    def _warn_of_withheld(self, write: Write) -> None:
+        """Say once that a value is kept in the directory and cannot be sent."""
+        known = _withheld(write.before)
+        for problem in sorted(_withheld(write.after) - known, key=str):
+            record(
+                self.database,
+                action=Action.WARNING,
+                kind="user",
+                resource_id=write.id,
+                outcome="not sent",
+                facts={"attribute": problem.path, "why": problem.reason},
+            )
+
+    # -- Users ----------------------------------------------------------
+
+    def _user(self, write: Write, impatient: bool) -> Wanted:
+        key = Key(kind="user", id=write.id)
+        if write.action == "create":
+            return Wanted(own=self._taken_up(write, key, impatient))
+        was, now_active = _is_active(write.before), _is_active(write.after)
+        if was and not now_active:
+            return self._leaving(write, key)
+        if write.action == "delete":
+            return Wanted(own=Intent(key=key, urgent=True, take_away=EVERYTHING))
+        if now_active and not was:
+            return self._returning(write, key)
+        return Wanted(own=Intent(key=key))
+
+    def _leaving(self, write: Write, key: Key) -> Wanted:
+        """Deactivation or deletion: disable, and out of every group."""
+        principal = self.observations.link(key)
+        named = TakeAway(named=frozenset({principal.target_id} if principal else ()))
+        groups = {*self._groups_of(key.id), *write.left}
+        if principal is not None:
+            seen = self.observations.groups_of(principal.target_id)
+            groups |= set(self.observations.resources("group", seen).values())
+        return Wanted(
+            own=Intent(key=key, urgent=True, take_away=EVERYTHING),
+            others=tuple(
+                Intent(key=Key(kind="group", id=group), urgent=True, take_away=named)
+                for group in sorted(groups)
+            ),
+        )
+
+    def _returning(self, write: Write, key: Key) -> Wanted:
+        """Reactivation: enable, and back into the groups."""
+        self.held.release(key.id)
+        link = self.observations.link(key)
+        if link is not None:
+            self.marks.spare(link.target_id)
+        groups = sorted({*self._groups_of(key.id), *write.left})
+        return Wanted(
+            own=Intent(key=key, reversal=True),
+            others=tuple(Intent(key=Key(kind="group", id=group)) for group in groups),
+        )
+
+    # -- Groups ---------------------------------------------------------
+
+    def _group(self, write: Write, impatient: bool) -> Wanted:
+        key = Key(kind="group", id=write.id)
+        if write.action == "create":
+            return Wanted(own=self._taken_up(write, key, impatient))
+        if write.action == "delete":
+            return Wanted(own=Intent(key=key, urgent=True, take_away=EVERYTHING))
+        self.held.release_removals(write.added, group=write.id)
+        leaving = {*write.removed, *write.named}
+        taken = self.observations.target_ids("user", leaving)
+        take_away = TakeAway(linked=write.replaced, named=frozenset(taken.values()))
+        urgent = write.replaced or bool(leaving)
+        only_additions = bool(write.added) and not urgent and write.before == write.after
+        return Wanted(
+            own=Intent(
+                key=key,
+                urgent=urgent,
+                take_away=take_away,
+                quiet=self.delivery.coalesce if only_additions else 0.0,
+                quiet_at_most=self.delivery.coalesce_at_most,
+            )
+        )
+
+    # -- A new record of somebody known at the target -------------------
+
+    def _taken_up(self, write: Write, key: Key, impatient: bool) -> Intent:
+        """A creation; or, of a name that was deleted before, a rehire or a group taken up again."""
+        # A record that an operator brings back has nothing to lose any more.
+        own = Intent(key=key, reversal=True)
+        old = self._earlier_record(write)
+        if old is None:
+            return own
+        until = self.marks.leased_until(old)
+        if until is not None and not impatient:
+            raise BeingDelivered(f"the earlier record of {key.kind} {key.id} is being delivered")
+        dropped = self.marks.drop(old)
+        self.observations.move_link(old, key)
+        self.held.move(old, key)
+        if dropped is not None and dropped.state == "held":
+            # Groups that kept a leaver for as long as the leaving was held.
+            self.marks.wake("held")
+        if key.kind == "user":
+            self._mark_reports(old)
+        self._audit_rehire(old, key)
+        take_away = TakeAway() if dropped is None else dropped.take_away
+        return Intent(
+            key=key,
+            # What was to be taken from the earlier record is still to be taken.
+            urgent=take_away != TakeAway(),
+            take_away=take_away,
+            reread=dropped is not None and dropped.reread,
+            # Whoever still works on the earlier record may yet send its disable: come after it.
+            busy_until=until,
+        )
+
+    def _earlier_record(self, write: Write) -> Key | None:
+        """The deleted record of the same name that is linked to a principal, the latest first."""
+        table = tables.users if write.kind == "user" else tables.groups
+        name = "userName" if write.kind == "user" else "displayName"
+        column = (
+            tables.users.c.user_name_folded
+            if write.kind == "user"
+            else tables.groups.c.display_name_folded
+        )
+        name_folded = folded(str((write.after or {}).get(name, "")))
+        links = tables.links
+        found: str | None = self.database.connection.scalar(
+            select(table.c.id)
+            .join(links, links.c.resource_id == table.c.id)
+            .where(
+                column == name_folded,
+                table.c.deleted_at.is_not(None),
+                table.c.id != write.id,
+                links.c.target == self.marks.target,
+                links.c.kind == write.kind,
+            )
+            .order_by(table.c.deleted_at.desc())
+            .limit(1)
+        )
+        return None if found is None else Key(kind=write.kind, id=found)
+
+    def _mark_reports(self, manager: Key) -> None:
+        """Those who name the earlier record as their manager name nobody any more."""
+        users = tables.users
+        reports = self.database.connection.scalars(
+            select(users.c.id).where(users.c.manager_id == manager.id, users.c.deleted_at.is_(None))
+        ).all()
+        for user_id in reports:
+            self.marks.mark(Intent(key=Key(kind="user", id=user_id)))
+
+    def _audit_rehire(self, old: Key, new: Key) -> None:
+        record(
+            self.database,
+            action=Action.REHIRE,
+            kind=new.kind,
+            resource_id=new.id,
+            related_id=old.id,
+        )
+
+    def _groups_of(self, user_id: str) -> Iterable[str]:
+        memberships = tables.memberships
+        return self.database.connection.scalars(
+            select(memberships.c.group_id)
+            .where(memberships.c.member_id == user_id, memberships.c.valid_to.is_(None))
+            .distinct()
+        ).all()
+
+
+def intents(wanted: Wanted) -> Iterator[Intent]:
+    """The intents of a write, one for each resource."""
+    by_key: dict[Key, Intent] = {}
+    for intent in (wanted.own, *wanted.others):
+        earlier = by_key.get(intent.key)
+        if earlier is not None:
+            intent = Intent(
+                key=intent.key,
+                urgent=intent.urgent or earlier.urgent,
+                take_away=merged(intent.take_away, earlier.take_away),
+            )
+        by_key[intent.key] = intent
+    yield from by_key.values()
+
+
+def is_removal(write: Write) -> bool:
+    """Whether a write takes access away: it is then never undone (design, section 4)."""
+    if write.action == "delete" or write.removed or write.named:
+        return True
+    return write.kind == "user" and _is_active(write.before) and not _is_active(write.after)
+
+
+def _withheld(document: dict[str, Any] | None) -> frozenset[Problem]:
+    return frozenset(project_user(document, manager=None).withheld if document else ())
+
+
+def _is_active(document: dict[str, Any] | None) -> bool:
+    return document is not None and document.get("active") is not False

@@ -1,0 +1,446 @@
+"""What has yet to reach a target, and who is working on it: marks and leases.
+
+A mark says that a resource may differ from what the target holds. It is made in the transaction of
+the write that caused it, so nothing acknowledged is lost. Its generation is raised by each write;
+it is cleared only if the generation that was read is still there. A lease gives one process a
+resource for a while; its number fences what that process writes. Times are the database's.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from sqlalchemy import Row, and_, case, literal, or_, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from scim_bridge.directory import tables
+from scim_bridge.directory.database import Database, now
+from scim_bridge.directory.write import Kind
+from scim_bridge.errors import BridgeError
+from scim_bridge.plan.state import NOTHING, TakeAway
+
+State = Literal["clear", "pending", "failed", "held", "suppressed"]
+
+# By how much a lease outlives the total deadline of a call, in seconds.
+LEASE_MARGIN = 10.0
+
+pending = tables.pending
+
+
+class BeingDelivered(BridgeError):
+    """An earlier write to the resource is on its way to the target just now."""
+
+
+class LeaseLost(BridgeError):
+    """Somebody else took the resource over: nothing more may be recorded under this lease."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """A resource of the directory."""
+
+    kind: Kind
+    id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """What a write wants of a target for one resource."""
+
+    key: Key
+    # Goes ahead of everything that is not: it takes access away.
+    urgent: bool = False
+    take_away: TakeAway = NOTHING
+    # A quiet period in seconds, restarted by each write, and the longest it may last.
+    quiet: float = 0.0
+    quiet_at_most: float = 0.0
+    # The target must be read before anything is planned.
+    reread: bool = False
+    # Until then, in the database's time, somebody may still send calls for an earlier record:
+    # nobody may claim the resource before, and who does reads the target first.
+    busy_until: float | None = None
+    # The client took back that access was to be taken away.
+    reversal: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """A mark as it was read."""
+
+    key: Key
+    generation: int
+    state: State
+    urgent: bool
+    take_away: TakeAway
+    reread: bool
+    attempts: int
+    lease_no: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """The right to bring one resource to the target, for a while."""
+
+    key: Key
+    number: int
+
+
+class Marks:
+    """The marks and leases of one target. Every method joins the transaction it is called in.
+
+    `call_seconds` is the total deadline of one call at the target.
+    """
+
+    def __init__(self, database: Database, target: str, *, call_seconds: float = 20.0) -> None:
+        self.database = database
+        self.target = target
+        self.lease_seconds = call_seconds + LEASE_MARGIN
+
+    # -- Marking --------------------------------------------------------
+
+    def mark(self, intent: Intent) -> Mark:
+        """Mark a resource as pending, raising its generation."""
+        with self.database.transaction() as connection:
+            row = self._row(intent.key)
+            if row is None:
+                connection.execute(pending.insert().values(**self._first(intent)))
+            else:
+                connection.execute(
+                    update(pending).where(self._is(intent.key)).values(**self._again(intent, row))
+                )
+            return self.read(intent.key)
+
+    def _first(self, intent: Intent) -> dict[str, Any]:
+        return {
+            "target": self.target,
+            "kind": intent.key.kind,
+            "resource_id": intent.key.id,
+            "generation": 1,
+            "state": "pending",
+            "since": now(),
+            "urgent": intent.urgent,
+            "revoking_since": now() if intent.urgent else None,
+            "take_away": _to_json(intent.take_away),
+            "reread": intent.reread,
+            "attempts": 0,
+            "next_attempt_at": now() + intent.quiet,
+            "lease_no": 0,
+            "leased_until": intent.busy_until,
+        }
+
+    def _again(self, intent: Intent, row: Row[Any]) -> dict[str, Any]:
+        waiting = row.state != "clear"
+        stands = waiting and not intent.reversal
+        urgent = intent.urgent or (stands and row.urgent)
+        due: Any = now() + intent.quiet
+        if intent.quiet and waiting:
+            # A run of writes may not put the delivery off for ever, nor a removal at all.
+            due = (
+                row.next_attempt_at
+                if row.urgent
+                else _earlier(due, row.since + intent.quiet_at_most)
+            )
+        return {
+            "generation": row.generation + 1,
+            "state": "pending",
+            "since": row.since if waiting else now(),
+            "urgent": urgent,
+            "revoking_since": (row.revoking_since if stands else None)
+            or (now() if intent.urgent else None),
+            "take_away": _to_json(
+                merged(_from_json(row.take_away) if stands else NOTHING, intent.take_away)
+            ),
+            "reread": row.reread or intent.reread,
+            "attempts": 0,
+            "next_attempt_at": due,
+        }
+
+    def wake(self, *states: State) -> int:
+        """Make every mark in these states due now, as pending."""
+        with self.database.transaction() as connection:
+            result = connection.execute(
+                update(pending)
+                .where(pending.c.target == self.target, pending.c.state.in_(states))
+                .values(state="pending", next_attempt_at=now(), attempts=0)
+            )
+            return result.rowcount
+
+    def spare(self, member: str) -> None:
+        """Whoever was to be taken out of groups by name, and was held there, is not any more."""
+        with self.database.transaction() as connection:
+            rows = connection.execute(
+                select(pending).where(
+                    pending.c.target == self.target,
+                    pending.c.kind == "group",
+                    pending.c.state == "held",
+                )
+            ).all()
+            for mark in map(_mark, rows):
+                if member in mark.take_away.named:
+                    named = mark.take_away.named - {member}
+                    connection.execute(
+                        update(pending)
+                        .where(self._is(mark.key))
+                        .values(take_away=_to_json(replace(mark.take_away, named=named)))
+                    )
+                    self.mark(Intent(key=mark.key))
+
+    def drop(self, key: Key) -> Mark | None:
+        """Clear a mark whatever it says, and fence off who works on it. Returns what it said."""
+        with self.database.transaction() as connection:
+            mark = self.find(key)
+            if mark is not None:
+                connection.execute(
+                    update(pending)
+                    .where(self._is(key))
+                    .values(
+                        generation=pending.c.generation + 1,
+                        lease_no=pending.c.lease_no + 1,
+                        leased_until=None,
+                        **_CLEARED,
+                    )
+                )
+            return mark
+
+    # -- Leases ---------------------------------------------------------
+
+    def leased_until(self, key: Key) -> float | None:
+        """Until when somebody has the resource; None when nobody has."""
+        with self.database.reading() as connection:
+            until: float | None = connection.scalar(
+                select(pending.c.leased_until).where(self._is(key), pending.c.leased_until > now())
+            )
+            return until
+
+    def claim(self, key: Key) -> Lease | None:
+        """Take the lease of a marked resource. None while somebody else has it.
+
+        A lease that was never given back means that its holder was lost in the middle: the target
+        must then be read again before anything is planned.
+        """
+        with self.database.transaction() as connection:
+            number = connection.scalar(
+                update(pending)
+                .where(
+                    self._is(key),
+                    pending.c.state != "clear",
+                    or_(pending.c.leased_until.is_(None), pending.c.leased_until <= now()),
+                )
+                .values(
+                    lease_no=pending.c.lease_no + 1,
+                    leased_until=now() + self.lease_seconds,
+                    reread=or_(pending.c.reread, pending.c.leased_until.is_not(None)),
+                )
+                .returning(pending.c.lease_no)
+            )
+            return None if number is None else Lease(key=key, number=number)
+
+    def renew(self, lease: Lease) -> None:
+        """Hold the lease for its full time from now. Raises `LeaseLost`.
+
+        Called first in each transaction that records something under the lease.
+        """
+        with self.database.transaction() as connection:
+            result = connection.execute(
+                update(pending)
+                .where(self._is(lease.key), pending.c.lease_no == lease.number)
+                .where(pending.c.leased_until.is_not(None))
+                .values(leased_until=now() + self.lease_seconds)
+            )
+            if result.rowcount != 1:
+                raise LeaseLost(f"{lease.key.kind} {lease.key.id} was taken over")
+
+    def settle(
+        self,
+        lease: Lease,
+        mark: Mark,
+        state: State,
+        *,
+        error: str | None = None,
+        keep_take_away: bool = False,
+    ) -> bool:
+        """Give the lease back with what the pass came to. Raises `LeaseLost`.
+
+        `keep_take_away`: what is to be taken away is held, and must be known when it passes.
+
+        Returns False, and leaves the mark pending and due, when a write raised the generation
+        after `mark` was read: somebody must look again.
+        """
+        with self.database.transaction() as connection:
+            self.renew(lease)
+            current = self.read(lease.key)
+            if current.generation != mark.generation:
+                values: dict[str, Any] = {}
+            elif state == "clear":
+                values = dict(_CLEARED)
+            else:
+                values = {"state": state, "last_error": error, "attempts": 0}
+                values |= _NO_REMOVALS
+                if keep_take_away:
+                    values["take_away"] = _to_json(current.take_away)
+            connection.execute(
+                update(pending).where(self._is(lease.key)).values(leased_until=None, **values)
+            )
+            return current.generation == mark.generation
+
+    def postpone(
+        self, lease: Lease, mark: Mark, *, delay: float, error: str, reread: bool = False
+    ) -> None:
+        """Give the lease back; the mark stays pending and is due after `delay` seconds.
+
+        A write that came meanwhile is not put off with it. Raises `LeaseLost`.
+        """
+        with self.database.transaction() as connection:
+            self.renew(lease)
+            unchanged = self.read(lease.key).generation == mark.generation
+            connection.execute(
+                update(pending)
+                .where(self._is(lease.key))
+                .values(
+                    leased_until=None,
+                    state="pending",
+                    last_error=error,
+                    attempts=pending.c.attempts + 1,
+                    next_attempt_at=now() + (delay if unchanged else 0.0),
+                    reread=True if reread else pending.c.reread,
+                )
+            )
+
+    def leave(
+        self, lease: Lease, mark: Mark, *, due_in: float, keep_take_away: bool = False
+    ) -> None:
+        """Give the lease back with additions left for the worker, all removals being done or held.
+
+        `keep_take_away`: as in `settle`. Raises `LeaseLost`.
+        """
+        with self.database.transaction() as connection:
+            self.renew(lease)
+            current = self.read(lease.key)
+            values: dict[str, Any] = {}
+            if current.generation == mark.generation:
+                values = {**_NO_REMOVALS, "next_attempt_at": now() + due_in}
+                if keep_take_away:
+                    values["take_away"] = _to_json(current.take_away)
+            connection.execute(
+                update(pending).where(self._is(lease.key)).values(leased_until=None, **values)
+            )
+
+    def forget_reread(self, lease: Lease) -> None:
+        """The target has been read: a crash from here on is seen by the lease alone."""
+        with self.database.transaction() as connection:
+            self.renew(lease)
+            connection.execute(update(pending).where(self._is(lease.key)).values(reread=False))
+
+    # -- Reading --------------------------------------------------------
+
+    def find(self, key: Key) -> Mark | None:
+        with self.database.reading():
+            row = self._row(key)
+        return None if row is None else _mark(row)
+
+    def read(self, key: Key) -> Mark:
+        mark = self.find(key)
+        if mark is None:
+            raise KeyError(key)
+        return mark
+
+    def due(self, limit: int, *, apart_from: Iterable[Key] = ()) -> Sequence[Key]:
+        """The pending resources to be worked on next: removals first, then the oldest."""
+        skipped = {(key.kind, key.id) for key in apart_from}
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                select(pending.c.kind, pending.c.resource_id)
+                .where(
+                    pending.c.target == self.target,
+                    pending.c.state == "pending",
+                    pending.c.next_attempt_at <= now(),
+                    or_(pending.c.leased_until.is_(None), pending.c.leased_until <= now()),
+                )
+                # A leaver is disabled before they lose their groups: users go before groups.
+                .order_by(pending.c.urgent.desc(), pending.c.kind.desc(), pending.c.next_attempt_at)
+                .limit(limit + len(skipped))
+            ).all()
+        keys = [Key(kind=row.kind, id=row.resource_id) for row in rows]
+        return [key for key in keys if (key.kind, key.id) not in skipped][:limit]
+
+    def in_state(self, *states: State) -> Sequence[Key]:
+        """Every resource with a mark in one of these states, users first."""
+        return [mark.key for mark in self.marked(*states)]
+
+    def marked(self, *states: State) -> Sequence[Mark]:
+        """Every mark in one of these states, users first."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                select(pending)
+                .where(pending.c.target == self.target, pending.c.state.in_(states))
+                .order_by(pending.c.kind.desc(), pending.c.since, pending.c.resource_id)
+            ).all()
+        return [_mark(row) for row in rows]
+
+    def _row(self, key: Key) -> Row[Any] | None:
+        statement = select(pending).where(self._is(key))
+        return self.database.connection.execute(statement).one_or_none()
+
+    def _is(self, key: Key) -> ColumnElement[bool]:
+        return and_(
+            pending.c.target == self.target,
+            pending.c.kind == key.kind,
+            pending.c.resource_id == key.id,
+        )
+
+
+def merged(one: TakeAway, other: TakeAway) -> TakeAway:
+    """Both intents at once. Nothing that was to be taken away is forgotten."""
+    return TakeAway(
+        everyone=one.everyone or other.everyone,
+        linked=one.linked or other.linked,
+        named=one.named | other.named,
+    )
+
+
+def _mark(row: Row[Any]) -> Mark:
+    return Mark(
+        key=Key(kind=row.kind, id=row.resource_id),
+        generation=row.generation,
+        state=row.state,
+        urgent=row.urgent,
+        take_away=_from_json(row.take_away),
+        reread=row.reread,
+        attempts=row.attempts,
+        lease_no=row.lease_no,
+    )
+
+
+def _to_json(take_away: TakeAway) -> dict[str, Any]:
+    return {
+        "everyone": take_away.everyone,
+        "linked": take_away.linked,
+        "named": sorted(take_away.named),
+    }
+
+
+def _from_json(value: Any) -> TakeAway:
+    stored = json.loads(value) if isinstance(value, str) else value
+    return TakeAway(
+        everyone=stored["everyone"], linked=stored["linked"], named=frozenset(stored["named"])
+    )
+
+
+def _earlier(one: Any, other: float) -> Any:
+    limit = literal(other)
+    return case((one < limit, one), else_=limit)
+
+
+_NO_REMOVALS: dict[str, Any] = {
+    "urgent": False,
+    "revoking_since": None,
+    "take_away": _to_json(NOTHING),
+}
+_CLEARED: dict[str, Any] = {
+    **_NO_REMOVALS,
+    "state": "clear",
+    "reread": False,
+    "attempts": 0,
+    "last_error": None,
+}

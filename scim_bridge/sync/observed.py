@@ -1,0 +1,346 @@
+"""What the bridge knows of a target: links, what it applied there, what it last saw there."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, Table, and_, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.elements import ColumnElement
+
+from scim_bridge.directory import tables
+from scim_bridge.directory.database import Database, now
+from scim_bridge.directory.write import Kind
+from scim_bridge.plan.state import Attributes, Principal
+from scim_bridge.sync.marks import Key
+
+links = tables.links
+applied = tables.applied
+observed = tables.observed
+
+# SQLite takes 32,766 variables in a statement; three columns a row leave ample room.
+_ROWS = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """Which principal at the target a resource is."""
+
+    key: Key
+    target_id: str
+    created_here: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """What was last written: as it was sent, and as the target echoed it."""
+
+    attributes: Attributes
+    echo: Attributes
+    active: bool
+
+    @property
+    def was_answered(self) -> bool:
+        """False for a creation that was begun and never heard of."""
+        return bool(self.echo)
+
+
+def as_sent(seen: Attributes, last: Applied | None) -> dict[str, Any]:
+    """What a target holds, in the words of what was sent to it.
+
+    Some attributes come back rewritten and some never come back (reference: AWS never echoes
+    profileUrl). What still stands as it was echoed counts as what was sent, so that the
+    difference has no false positives.
+    """
+    result = dict(seen)
+    for path, sent in (last.attributes if last else {}).items():
+        if last is not None and seen.get(path) == last.echo.get(path):
+            result[path] = sent
+    return result
+
+
+class Observations:
+    """Links, applied and observed of one target. Methods join the caller's transaction."""
+
+    def __init__(self, database: Database, target: str) -> None:
+        self.database = database
+        self.target = target
+
+    # -- Links ----------------------------------------------------------
+
+    def link(self, key: Key) -> Link | None:
+        row = self.database.connection.execute(
+            select(links).where(self._of(links, key))
+        ).one_or_none()
+        return None if row is None else _link(row)
+
+    def linked_to(self, kind: Kind, target_id: str) -> Key | None:
+        """The resource a principal is linked to."""
+        found: str | None = self.database.connection.scalar(
+            select(links.c.resource_id).where(
+                links.c.target == self.target,
+                links.c.kind == kind,
+                links.c.target_id == target_id,
+            )
+        )
+        return None if found is None else Key(kind=kind, id=found)
+
+    def target_ids(self, kind: Kind, ids: Iterable[str]) -> dict[str, str]:
+        """The principals of these resources, for those that have one."""
+        found: dict[str, str] = {}
+        for some in _chunks(ids):
+            rows = self.database.connection.execute(
+                select(links.c.resource_id, links.c.target_id).where(
+                    links.c.target == self.target,
+                    links.c.kind == kind,
+                    links.c.resource_id.in_(some),
+                )
+            )
+            found.update((row.resource_id, row.target_id) for row in rows)
+        return found
+
+    def resources(self, kind: Kind, target_ids: Iterable[str]) -> dict[str, str]:
+        """The resources these principals are linked to, for those that are."""
+        found: dict[str, str] = {}
+        for some in _chunks(target_ids):
+            rows = self.database.connection.execute(
+                select(links.c.resource_id, links.c.target_id).where(
+                    links.c.target == self.target,
+                    links.c.kind == kind,
+                    links.c.target_id.in_(some),
+                )
+            )
+            found.update((row.target_id, row.resource_id) for row in rows)
+        return found
+
+    def make_link(self, key: Key, target_id: str, *, created_here: bool) -> None:
+        self.database.connection.execute(
+            links.insert().values(
+                target=self.target,
+                kind=key.kind,
+                resource_id=key.id,
+                target_id=target_id,
+                created=now(),
+                created_here=created_here,
+            )
+        )
+
+    def move_link(self, old: Key, new: Key) -> None:
+        """Give a principal, and what was applied to it, to another resource: a rehire."""
+        # What was written to a principal of the new record's own, which is gone, is of no use now.
+        self.database.connection.execute(delete(applied).where(self._of(applied, new)))
+        for table in (links, applied):
+            self.database.connection.execute(
+                table.update().where(self._of(table, old)).values(resource_id=new.id)
+            )
+
+    def drop_link(self, link: Link) -> None:
+        """Forget a principal that is gone. What was applied stays: the person was known there."""
+        connection = self.database.connection
+        connection.execute(delete(links).where(self._of(links, link.key)))
+        connection.execute(
+            delete(observed).where(self._at(observed, link.key.kind, link.target_id))
+        )
+        for table in (tables.observed_memberships, tables.applied_memberships):
+            column = table.c.member_id if link.key.kind == "user" else table.c.group_id
+            connection.execute(
+                delete(table).where(table.c.target == self.target, column == link.target_id)
+            )
+
+    # -- What was written and seen --------------------------------------
+
+    def applied(self, key: Key) -> Applied | None:
+        row = self.database.connection.execute(
+            select(applied).where(self._of(applied, key))
+        ).one_or_none()
+        if row is None:
+            return None
+        return Applied(attributes=row.attributes, echo=row.echo, active=row.active)
+
+    def seen(self, kind: Kind, target_id: str) -> Principal | None:
+        """What a principal was last seen to hold."""
+        row = self.database.connection.execute(
+            select(observed).where(self._at(observed, kind, target_id))
+        ).one_or_none()
+        if row is None:
+            return None
+        return Principal(
+            id=target_id,
+            external_id=row.external_id,
+            attributes=row.attributes,
+            active=row.active,
+        )
+
+    def see(self, kind: Kind, principal: Principal) -> None:
+        """Remember what a principal holds."""
+        emails = principal.attributes.get("emails") or [{}]
+        self._put(
+            observed,
+            {"target": self.target, "kind": kind, "target_id": principal.id},
+            {
+                "external_id": principal.external_id,
+                "attributes": dict(principal.attributes),
+                "active": principal.active,
+                "email_folded": (emails[0].get("value") or "").casefold() or None,
+                "at": now(),
+            },
+        )
+
+    def disabled(self, user_ids: Iterable[str]) -> frozenset[str]:
+        """Those of these principals who were last seen disabled."""
+        found: set[str] = set()
+        for some in _chunks(user_ids):
+            found.update(
+                self.database.connection.scalars(
+                    select(observed.c.target_id).where(
+                        observed.c.target == self.target,
+                        observed.c.kind == "user",
+                        observed.c.target_id.in_(some),
+                        observed.c.active.is_(False),
+                    )
+                )
+            )
+        return frozenset(found)
+
+    def write(self, key: Key, *, attributes: Attributes, echo: Attributes, active: bool) -> None:
+        """Remember what was written to a principal and how it was echoed."""
+        self._put(
+            applied,
+            {"target": self.target, "kind": key.kind, "resource_id": key.id},
+            {
+                "attributes": dict(attributes),
+                "echo": {path: echo[path] for path in attributes if path in echo},
+                "active": active,
+                "at": now(),
+            },
+        )
+
+    def begin(self, key: Key, attributes: Attributes) -> None:
+        """Remember what a creation is about to send. Without an echo it counts as not written."""
+        self.write(key, attributes=attributes, echo={}, active=False)
+
+    def holders_of_email(self, email_folded: str) -> list[str]:
+        """The principals last seen to hold an e-mail address."""
+        rows = self.database.connection.scalars(
+            select(observed.c.target_id).where(
+                observed.c.target == self.target,
+                observed.c.kind == "user",
+                observed.c.email_folded == email_folded,
+            )
+        )
+        return list(rows)
+
+    # -- Memberships, by ids at the target ------------------------------
+
+    def members(self, group_id: str) -> tuple[frozenset[str], frozenset[str]]:
+        """Who is in a group: as the bridge applied it, and as it was last seen."""
+        return (
+            self._members(tables.applied_memberships, group_id),
+            self._members(tables.observed_memberships, group_id),
+        )
+
+    def groups_of(self, user_id: str) -> frozenset[str]:
+        """The groups a person was last seen in."""
+        table = tables.observed_memberships
+        rows = self.database.connection.scalars(
+            select(table.c.group_id).where(
+                table.c.target == self.target, table.c.member_id == user_id
+            )
+        )
+        return frozenset(rows)
+
+    def see_members(self, group_id: str, members: Iterable[str]) -> None:
+        """Remember who is in a group, as the target just told it, whole."""
+        members = frozenset(members)
+        given, seen = self.members(group_id)
+        self.left(group_id, (given | seen) - members)
+        self._add(tables.observed_memberships, group_id, members)
+
+    def see_member(self, group_id: str, member: str) -> None:
+        self._add(tables.observed_memberships, group_id, [member])
+
+    def expect_members(self, group_id: str, members: Iterable[str]) -> None:
+        """Count members as the bridge's before it adds them."""
+        self._add(tables.applied_memberships, group_id, members)
+
+    def joined(self, group_id: str, members: Iterable[str]) -> None:
+        """Remember members the bridge added."""
+        members = list(members)
+        self._add(tables.observed_memberships, group_id, members)
+        self._add(tables.applied_memberships, group_id, members)
+
+    def left(self, group_id: str, members: Iterable[str]) -> None:
+        """Remember members the bridge took out, or who were seen to be out."""
+        members = list(members)
+        self._remove(tables.observed_memberships, group_id, members)
+        self._remove(tables.applied_memberships, group_id, members)
+
+    def _members(self, table: Table, group_id: str) -> frozenset[str]:
+        rows = self.database.connection.scalars(
+            select(table.c.member_id).where(
+                table.c.target == self.target, table.c.group_id == group_id
+            )
+        )
+        return frozenset(rows)
+
+    def _add(self, table: Table, group_id: str, members: Iterable[str]) -> None:
+        for some in _chunks(members):
+            self.database.connection.execute(
+                _insert(self.database, table)
+                .values(
+                    [
+                        {"target": self.target, "group_id": group_id, "member_id": member,
+                         "at": now()}
+                        for member in some
+                    ]
+                )
+                .on_conflict_do_nothing()
+            )  # fmt: skip
+
+    def _remove(self, table: Table, group_id: str, members: Iterable[str]) -> None:
+        for some in _chunks(members):
+            self.database.connection.execute(
+                delete(table).where(
+                    table.c.target == self.target,
+                    table.c.group_id == group_id,
+                    table.c.member_id.in_(some),
+                )
+            )
+
+    def _put(self, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        statement = _insert(self.database, table).values(**key, **values)
+        self.database.connection.execute(
+            statement.on_conflict_do_update(index_elements=list(key), set_=dict(values))
+        )
+
+    def _of(self, table: Table, key: Key) -> ColumnElement[bool]:
+        return and_(
+            table.c.target == self.target,
+            table.c.kind == key.kind,
+            table.c.resource_id == key.id,
+        )
+
+    def _at(self, table: Table, kind: Kind, target_id: str) -> ColumnElement[bool]:
+        return and_(
+            table.c.target == self.target, table.c.kind == kind, table.c.target_id == target_id
+        )
+
+
+def _insert(database: Database, table: Table) -> Any:
+    # Only the dialects' own inserts know ON CONFLICT; the two spell it alike.
+    dialect = postgresql if database.engine.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)
+
+
+def _link(row: Row[Any]) -> Link:
+    return Link(
+        key=Key(kind=row.kind, id=row.resource_id),
+        target_id=row.target_id,
+        created_here=row.created_here,
+    )
+
+
+def _chunks(values: Iterable[str]) -> Iterable[list[str]]:
+    ordered = sorted(values)
+    for start in range(0, len(ordered), _ROWS):
+        yield ordered[start : start + _ROWS]

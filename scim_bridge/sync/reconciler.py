@@ -1,0 +1,437 @@
+"""One pass: bring one resource at the target to what the directory wants, under its lease."""
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import structlog
+
+from scim_bridge.directory.database import Database
+from scim_bridge.errors import (
+    CircuitOpen,
+    DoorClosed,
+    Missing,
+    Refused,
+    TargetError,
+    Throttled,
+    Unavailable,
+)
+from scim_bridge.identity_center.center import Center
+from scim_bridge.identity_center.transport import Haste
+from scim_bridge.plan.changes import AddMembers, Change, DisableUser, RemoveMembers
+from scim_bridge.plan.changes import subject as subject_of
+from scim_bridge.plan.diff import surplus
+from scim_bridge.plan.state import Group, TakeAway, User
+from scim_bridge.sync.attempt import Attempts, StillThere
+from scim_bridge.sync.marks import Intent, Key, Lease, LeaseLost, Mark, Marks, State
+from scim_bridge.sync.observed import Observations
+from scim_bridge.sync.planning import Planning, Step
+from scim_bridge.sync.record import Declined, Done, Ending, Recorder
+
+log = structlog.get_logger(__name__)
+
+# The longest pause between two tries, in seconds: of a removal, and of anything else.
+REMOVAL_PAUSE = 10.0
+PAUSE = 60.0
+
+# Asking for this many people one by one costs no more than reading a page or two of the group.
+ASK_ONE_BY_ONE = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a pass came to."""
+
+    state: State
+    # The refusal for good, when there was one.
+    refused: Refused | None = None
+    error: str | None = None
+
+
+@dataclass(kw_only=True)
+class _Pass:
+    """What one pass has learned so far."""
+
+    lease: Lease
+    # Monotonic; None: each call has its own full time.
+    deadline: float | None
+    # False: additions of members are left to the worker, which collects them.
+    additions: bool
+    mark: Mark | None = None
+    endings: list[Ending] = field(default_factory=list)
+    declined: list[Declined] = field(default_factory=list)
+    declined_members: set[str] = field(default_factory=set)
+    # The generations whose target side was read for what is to be taken away.
+    looked: set[int] = field(default_factory=set)
+
+
+class Reconciler:
+    """Brings resources of the directory to one target, one at a time."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        center: Center,
+        marks: Marks,
+        observations: Observations,
+        planning: Planning,
+        recorder: Recorder,
+        call_seconds: float = 20.0,
+        quiet: float = 0.5,
+        jitter: Callable[[float], float] = lambda most: random.uniform(most / 2, most),
+    ) -> None:
+        self.database = database
+        self.center = center
+        self.marks = marks
+        self.observations = observations
+        self.planning = planning
+        self.recorder = recorder
+        self.attempts = Attempts(database, center, marks, observations)
+        self.call_seconds = call_seconds
+        self.quiet = quiet
+        self.jitter = jitter
+
+    def reconcile(
+        self, lease: Lease, *, deadline: float | None = None, additions: bool = True
+    ) -> Outcome:
+        """Run a pass under a lease and give the lease back.
+
+        Reads what is desired again after its calls, until nothing differs. Never raises for what
+        the target does: the mark then stays and says why.
+        """
+        this = _Pass(lease=lease, deadline=deadline, additions=additions)
+        try:
+            return self._until_nothing_differs(this)
+        except LeaseLost as error:
+            return self._lost(this, error)
+        except TargetError as error:
+            return self._postpone(this, error)
+
+    def _until_nothing_differs(self, this: _Pass) -> Outcome:
+        self._reread(this)
+        while True:
+            self._look_before_taking_away(this)
+            with self.database.transaction():
+                step = self._next_step(this)
+                changes = self._to_do(this, step)
+                leaver = self._stripped(this, step)
+                if not changes and leaver is None:
+                    return self._settle(this, step)
+                self.recorder.begin(changes)
+            if leaver is not None:
+                changes = self._from_unknown_groups(this, leaver)
+            self._carry_out(this, changes)
+
+    # -- Planning and doing ---------------------------------------------
+
+    def _next_step(self, this: _Pass) -> Step:
+        """Write down what was done and read everything again."""
+        self.marks.renew(this.lease)
+        self._write_down(this)
+        this.mark = self.marks.read(this.lease.key)
+        return self.planning.next_step(this.mark)
+
+    def _to_do(self, this: _Pass, step: Step) -> tuple[Change, ...]:
+        """The changes of a step that were not refused in this pass and are not the worker's."""
+        refused = [ending.change for ending in this.declined]
+        changes = (_without(change, this.declined_members) for change in step.changes)
+        return tuple(
+            change
+            for change in changes
+            if change is not None
+            and change not in refused
+            and (this.additions or not isinstance(change, AddMembers))
+        )
+
+    def _carry_out(self, this: _Pass, changes: Iterable[Change]) -> None:
+        """Make changes, one after the other. Of several members, who is refused is found out.
+
+        Raises `StillThere` in the end when a removal was refused: it does not stop the others.
+        """
+        left = deque(changes)
+        refused: StillThere | None = None
+        while left:
+            self._write_down_between_calls(this)
+            change = left.popleft()
+            try:
+                ending = self.attempts.make(change, deadline=self._deadline(this))
+            except StillThere as error:
+                halves = _halves(change)
+                left.extendleft(reversed(halves))
+                refused = refused if halves else error
+                continue
+            if isinstance(ending, Declined):
+                left.extendleft(reversed(self._decline(this, ending)))
+                continue
+            this.endings.append(ending)
+            if not isinstance(ending, Done) and subject_of(change) == this.lease.key.id:
+                # What was planned for the resource no longer fits what is there. A group that a
+                # leaver was in, and that is gone, says nothing about the others.
+                break
+        if refused is not None:
+            raise refused
+
+    def _decline(self, this: _Pass, ending: Declined) -> tuple[Change, ...]:
+        """Keep a refusal; or, of several members, ask for each half of them."""
+        halves = _halves(ending.change)
+        if halves:
+            return halves
+        if isinstance(ending.change, AddMembers):
+            this.declined_members.update(ending.change.members)
+        this.declined.append(ending)
+        this.endings.append(ending)
+        return ()
+
+    def _write_down_between_calls(self, this: _Pass) -> None:
+        if this.endings:
+            with self.database.transaction():
+                self.marks.renew(this.lease)
+                self._write_down(this)
+
+    def _write_down(self, this: _Pass) -> None:
+        for ending in this.endings:
+            self.recorder.write(ending)
+        this.endings.clear()
+
+    def _deadline(self, this: _Pass) -> float:
+        own = time.monotonic() + self.call_seconds
+        return own if this.deadline is None else min(own, this.deadline)
+
+    def _haste(self, this: _Pass) -> Haste:
+        return {"urgent": _read(this).urgent, "deadline": self._deadline(this)}
+
+    # -- Reading the target ---------------------------------------------
+
+    def _reread(self, this: _Pass) -> None:
+        """After a lost answer or a lost holder, see what the target really holds."""
+        key = this.lease.key
+        with self.database.reading():
+            mark = self.marks.read(key)
+            this.mark = mark
+            link = self.observations.link(key)
+            subject = self.planning.subject(mark)
+        if not mark.reread:
+            return
+        if link is None:
+            self._find(this, subject)
+            return
+        read = self.center.user if key.kind == "user" else self.center.group
+        haste = self._haste(this)
+        principal = read(link.target_id, **haste)
+        members = (
+            self.center.members(link.target_id, **haste)
+            if key.kind == "group" and principal
+            else None
+        )
+        with self.database.transaction():
+            self.marks.forget_reread(this.lease)
+            if principal is None:
+                self.recorder.drop_link(link)
+                return
+            self.recorder.see(key, principal)
+            if members is not None:
+                self._see_members(this, principal.id, members)
+
+    def _find(self, this: _Pass, subject: User | Group | None) -> None:
+        """Look for what an earlier creation, whose answer was lost, may have made."""
+        found = None
+        if subject is not None:
+            find = self.center.find_user if isinstance(subject, User) else self.center.find_group
+            found = find(external_id=subject.external_id, **self._haste(this))
+        with self.database.transaction():
+            self.marks.forget_reread(this.lease)
+            if found is None or subject is None or found.external_id != subject.external_id:
+                return
+            if self.observations.linked_to(this.lease.key.kind, found.id) is None:
+                self.recorder.found(this.lease.key, found)
+
+    def _look_before_taking_away(self, this: _Pass) -> None:
+        """See who is in a group, before people go whom the bridge may not have put there."""
+        key = this.lease.key
+        if key.kind != "group":
+            return
+        with self.database.reading():
+            mark = self.marks.read(key)
+            this.mark = mark
+            link = self.observations.link(key)
+            _, known = self.observations.members(link.target_id) if link else (None, frozenset())
+        if link is None or mark.generation in this.looked:
+            return
+        this.looked.add(mark.generation)
+        unknown = mark.take_away.named - known
+        if mark.take_away.everyone or mark.take_away.linked or len(unknown) > ASK_ONE_BY_ONE:
+            members = self.center.members(link.target_id, **self._haste(this))
+            with self.database.transaction():
+                self.marks.renew(this.lease)
+                self._see_members(this, link.target_id, members)
+            return
+        for member in sorted(unknown):
+            if self._is_member(this, link.target_id, member):
+                with self.database.transaction():
+                    self.marks.renew(this.lease)
+                    self.observations.see_member(link.target_id, member)
+
+    def _see_members(self, this: _Pass, group: str, members: frozenset[str]) -> None:
+        """Remember who is in a group, but never that somebody is out who is yet to be taken out.
+
+        An answer may be empty or partial; to take out who is out already changes nothing.
+        """
+        subject = self.planning.subject(_read(this))
+        leaving = surplus(subject) if isinstance(subject, Group) else frozenset()
+        self.observations.see_members(group, members | leaving)
+
+    def _is_member(self, this: _Pass, group: str, member: str) -> bool:
+        """Whether somebody is in a group. Who is gone is in none."""
+        haste = self._haste(this)
+        try:
+            return self.center.is_member(group, member, **haste)
+        except Missing:
+            if self.center.user(member, **haste) is not None:
+                raise
+            return False
+
+    # -- Leavers --------------------------------------------------------
+
+    def _stripped(self, this: _Pass, step: Step) -> User | None:
+        """The person whose memberships are to be taken away now, once in this pass.
+
+        A leaver, once they are disabled; or somebody hired again, before they are enabled, who
+        still holds what was to be taken from their earlier record.
+        """
+        user, mark = step.subject, _read(this)
+        if not isinstance(user, User) or user.principal is None or user.desired is None:
+            return None
+        disabled_first = any(isinstance(change, DisableUser) for change in step.changes)
+        waits = step.held or disabled_first or not mark.take_away.everyone
+        if waits or mark.generation in this.looked:
+            return None
+        this.looked.add(mark.generation)
+        return user
+
+    def _from_unknown_groups(self, this: _Pass, leaver: User) -> tuple[Change, ...]:
+        """Take a leaver out of every group Identity Center reports.
+
+        Groups the directory knows lose the person under their own leases. The changes returned are
+        for the others; there the group is named by its id at the target.
+        """
+        principal = str(leaver.principal)
+        groups = self.center.groups_of(principal, **self._haste(this))
+        with self.database.transaction():
+            self.marks.renew(this.lease)
+            known = self.observations.resources("group", groups)
+            named = TakeAway(named=frozenset({principal}))
+            for group_id in sorted(known.values()):
+                key = Key(kind="group", id=group_id)
+                self.marks.mark(Intent(key=key, urgent=True, take_away=named))
+        return tuple(
+            RemoveMembers(group=group, principal=group, members=(principal,))
+            for group in sorted(groups - known.keys())
+        )
+
+    # -- Ending ---------------------------------------------------------
+
+    def _settle(self, this: _Pass, step: Step) -> Outcome:
+        mark = _read(this)
+        refused = _refusal(this.declined, step.changes)
+        error = refused.detail if refused is not None else None
+        if not this.additions and any(isinstance(c, AddMembers) for c in step.changes):
+            self.marks.leave(this.lease, mark, due_in=self.quiet, keep_take_away=bool(step.held))
+            return Outcome(state="pending", refused=refused, error=error)
+        state: State = "clear"
+        if refused is not None:
+            state = "failed"
+        elif step.held:
+            state = "held"
+        elif step.suppressed:
+            state = "suppressed"
+        self.marks.settle(this.lease, mark, state, error=error, keep_take_away=bool(step.held))
+        return Outcome(state=state, refused=refused, error=error)
+
+    def _postpone(self, this: _Pass, error: TargetError) -> Outcome:
+        """Write down what was done and leave the rest for later."""
+        mark = _read(this)
+        try:
+            with self.database.transaction():
+                self.marks.renew(this.lease)
+                self._write_down(this)
+                self.marks.postpone(
+                    this.lease,
+                    mark,
+                    delay=self._pause(mark, error),
+                    error=str(error),
+                    reread=isinstance(error, Unavailable | Missing),
+                )
+        except LeaseLost as lost:
+            return self._lost(this, lost)
+        return Outcome(state="pending", error=str(error))
+
+    def _lost(self, this: _Pass, error: LeaseLost) -> Outcome:
+        """Leave the rest to who has taken over. What was done stays done, and is audited."""
+        log.warning("lease lost", kind=this.lease.key.kind, id=this.lease.key.id)
+        with self.database.transaction():
+            for ending in this.endings:
+                if isinstance(ending, Done):
+                    self.recorder.audit(ending)
+        this.endings.clear()
+        return Outcome(state="pending", error=str(error))
+
+    def _pause(self, mark: Mark, error: TargetError) -> float:
+        """How long to wait before the next try, in seconds."""
+        if isinstance(error, CircuitOpen | DoorClosed):
+            return self._until_next_probe()
+        most = REMOVAL_PAUSE if mark.urgent else PAUSE
+        if isinstance(error, Throttled) and error.retry_after is not None:
+            return min(error.retry_after, PAUSE)
+        return self.jitter(min(most, 0.5 * 2.0 ** min(mark.attempts, 10)))
+
+    def _until_next_probe(self) -> float:
+        probe = self.center.circuit.next_probe
+        if probe is None:
+            return 1.0
+        return max(0.0, (probe - datetime.now(UTC)).total_seconds()) + 0.2
+
+
+def _read(this: _Pass) -> Mark:
+    if this.mark is None:
+        raise RuntimeError("a pass reads its mark first")
+    return this.mark
+
+
+def _refusal(declined: Iterable[Declined], changes: Iterable[Change]) -> Refused | None:
+    """The last refusal of something that is still to be done: a newer write may have replaced it.
+
+    Of additions, whose single members are refused, the members decide.
+    """
+    changes = tuple(changes)
+    additions = (change for change in changes if isinstance(change, AddMembers))
+    joining = {member for change in additions for member in change.members}
+    still = [
+        ending.error
+        for ending in declined
+        if ending.change in changes
+        or (isinstance(ending.change, AddMembers) and joining.intersection(ending.change.members))
+    ]
+    return still[-1] if still else None
+
+
+def _halves(change: Change) -> tuple[Change, ...]:
+    """A change of several members as two; nothing where there is nothing to divide."""
+    if not isinstance(change, AddMembers | RemoveMembers) or len(change.members) < 2:
+        return ()
+    middle = len(change.members) // 2
+    return (
+        replace(change, members=change.members[:middle]),
+        replace(change, members=change.members[middle:]),
+    )
+
+
+def _without(change: Change, members: set[str]) -> Change | None:
+    """An addition without these members."""
+    if not isinstance(change, AddMembers) or not members:
+        return change
+    left = tuple(member for member in change.members if member not in members)
+    return replace(change, members=left) if left else None

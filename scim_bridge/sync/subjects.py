@@ -1,0 +1,157 @@
+"""One user or group as the difference sees it: from the directory and from what is observed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Row, and_, select
+
+from scim_bridge.directory import tables
+from scim_bridge.directory.database import Database
+from scim_bridge.identity_center.payloads import project_group, project_user
+from scim_bridge.identity_center.values import external_id_is_sendable
+from scim_bridge.lifecycle.access import Member, effective_members
+from scim_bridge.plan.state import Group, GroupState, TakeAway, User, UserState
+from scim_bridge.sync.marks import Key
+from scim_bridge.sync.observed import Link, Observations, as_sent
+
+ENTERPRISE_USER = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Naming:
+    """Settings that decide what a resource is at the target."""
+
+    external_id: Literal["bridge", "client"] = "bridge"
+    when_deleted: Literal["empty", "remove"] = "empty"
+
+
+class Subjects:
+    """Reads users and groups from all three sides. Methods join the caller's transaction."""
+
+    def __init__(self, database: Database, observations: Observations, naming: Naming) -> None:
+        self.database = database
+        self.observations = observations
+        self.naming = naming
+
+    def user(self, user_id: str) -> User | None:
+        """A user of the directory, deleted ones included; None if there never was one."""
+        row = self._row(tables.users, user_id)
+        if row is None:
+            return None
+        key = Key(kind="user", id=user_id)
+        link, last = self.observations.link(key), self.observations.applied(key)
+        seen = self.observations.seen("user", link.target_id) if link else None
+        return User(
+            id=user_id,
+            external_id=self.external_id(row),
+            desired=self._desired_user(row, link),
+            applied=UserState(attributes=last.attributes, active=last.active)
+            if last and last.was_answered
+            else None,
+            principal=link.target_id if link else None,
+            observed=UserState(attributes=as_sent(seen.attributes, last), active=seen.active)
+            if seen
+            else None,
+        )
+
+    def group(self, group_id: str, take_away: TakeAway) -> Group | None:
+        """A group of the directory, deleted ones included; None if there never was one."""
+        row = self._row(tables.groups, group_id)
+        if row is None:
+            return None
+        key = Key(kind="group", id=group_id)
+        link, last = self.observations.link(key), self.observations.applied(key)
+        if link is None:
+            return self._unlinked_group(row)
+        seen = self.observations.seen("group", link.target_id)
+        given, members = self.observations.members(link.target_id)
+        return Group(
+            id=group_id,
+            external_id=self.external_id(row),
+            desired=self._desired_group(row),
+            applied=GroupState(attributes=last.attributes if last else {}, members=given),
+            principal=link.target_id,
+            observed=GroupState(
+                attributes=as_sent(seen.attributes, last) if seen else {}, members=members
+            ),
+            take_away=take_away,
+            linked=frozenset(self.observations.resources("user", members))
+            if take_away.linked
+            else frozenset(),
+            when_deleted=self.naming.when_deleted,
+            created_here=link.created_here,
+        )
+
+    def external_id(self, row: Row[Any]) -> str:
+        """What the target is given as externalId: the bridge's id, or the client's if it may be."""
+        theirs: str | None = row.external_id
+        if self.naming.external_id == "client" and theirs and external_id_is_sendable(theirs):
+            return theirs
+        return str(row.id)
+
+    def _unlinked_group(self, row: Row[Any]) -> Group:
+        return Group(id=row.id, external_id=self.external_id(row), desired=self._desired_group(row))
+
+    def _desired_user(self, row: Row[Any], link: Link | None) -> UserState | None:
+        if row.deleted_at is not None and link is None:
+            return None
+        projection = project_user(row.document, manager=self._manager(row.document))
+        return UserState(
+            attributes=projection.attributes, active=row.active and row.deleted_at is None
+        )
+
+    def _manager(self, document: Mapping[str, Any]) -> str | None:
+        """The principal of a user's manager, once the manager has one."""
+        manager = (document.get(ENTERPRISE_USER) or {}).get("manager") or {}
+        value = manager.get("value")
+        if not value:
+            return None
+        link = self.observations.link(Key(kind="user", id=value))
+        return link.target_id if link else None
+
+    def _desired_group(self, row: Row[Any]) -> GroupState | None:
+        if row.deleted_at is not None:
+            return None
+        members = self.observations.target_ids("user", self.effective_members(row.id))
+        return GroupState(
+            attributes=project_group(row.document), members=frozenset(members.values())
+        )
+
+    def effective_members(self, group_id: str) -> frozenset[str]:
+        """The users who should be in a group now."""
+        memberships, users = tables.memberships, tables.users
+        rows = self.database.connection.execute(
+            select(users.c.id, users.c.active)
+            .join(memberships, memberships.c.member_id == users.c.id)
+            .where(
+                and_(
+                    memberships.c.group_id == group_id,
+                    memberships.c.valid_to.is_(None),
+                    users.c.deleted_at.is_(None),
+                )
+            )
+        )
+        return effective_members(Member(user=row.id, active=row.active) for row in rows)
+
+    def inactive(self, user_ids: frozenset[str]) -> frozenset[str]:
+        """Those of these users who should have no access at all."""
+        users = tables.users
+        found: set[str] = set()
+        ordered = sorted(user_ids)
+        for start in range(0, len(ordered), 5000):
+            found.update(
+                self.database.connection.scalars(
+                    select(users.c.id).where(
+                        users.c.id.in_(ordered[start : start + 5000]),
+                        users.c.active.is_(False) | users.c.deleted_at.is_not(None),
+                    )
+                )
+            )
+        return frozenset(found)
+
+    def _row(self, table: Any, resource_id: str) -> Row[Any] | None:
+        row: Row[Any] | None = self.database.connection.execute(
+            select(table).where(table.c.id == resource_id)
+        ).one_or_none()
+        return row
