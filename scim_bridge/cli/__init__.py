@@ -1,0 +1,103 @@
+"""The command line: which commands are there, and how does each begin and end?
+
+A command is a module of this package with a click command named `command`. To add one, write the
+module and name it in COMMANDS. Modules are imported when they are asked for, so that a short
+command does not wait for the libraries of a long one.
+"""
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scim_bridge import __version__, log
+from scim_bridge.cli.invocation import Invocation
+from scim_bridge.errors import BridgeError, SettingsError
+from scim_bridge.settings import CONFIG_VARIABLE, Log
+
+# The command's name, and the module it is in.
+COMMANDS = {
+    "audit": "audit",
+    "client": "clients",
+    "config": "config",
+    "db": "database",
+    "demo": "demo",
+    "deprovision": "deprovision",
+    "doctor": "doctor",
+    "plan": "plan",
+    "reactivate": "reactivate",
+    "sandbox": "sandbox",
+    "serve": "serve",
+    "status": "status",
+    "sync": "sync",
+    "worker": "worker",
+}
+
+
+class Failure(click.ClickException):
+    """What was asked for failed: said on stderr without a traceback, exit code 1."""
+
+    exit_code = 1
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"error: {self.message}", err=True)
+
+
+class Commands(click.Group):
+    """The commands of COMMANDS. An error of the bridge becomes a `Failure`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"{__name__}.{COMMANDS[cmd_name]}").command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BridgeError as error:
+            raise Failure(_words(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help=f"The settings file. Otherwise {CONFIG_VARIABLE} names it, or ./scim-bridge.toml is "
+    "taken if there is one.",
+)
+@click.version_option(__version__, prog_name="scim-bridge")
+@click.pass_context
+def main(context: click.Context, config: Path | None) -> None:
+    """A SCIM 2.0 server in front of AWS IAM Identity Center.
+
+    Identity providers and HR systems push people and groups to the bridge over SCIM; the bridge
+    brings Identity Center to the same state and keeps the record of who had what, and why.
+
+    Exit codes: 0 all went well, 1 what was asked failed, 2 the command was not understood.
+
+    \b
+    Try it without an AWS account:
+      scim-bridge demo
+    Then, for a real Identity Center:
+      scim-bridge doctor
+      scim-bridge client add okta
+      scim-bridge serve
+    """
+    # Until a command knows the settings: libraries are heard on stderr, when something is wrong.
+    log.configure(Log(level="warning"))
+    context.obj = Invocation(config=config, environ=os.environ)
+
+
+def _words(error: BridgeError) -> str:
+    match error:
+        case SettingsError(problems=problems) if len(problems) > 1:
+            listed = "\n".join(f"  {problem}" for problem in problems)
+            return f"the settings cannot be used:\n{listed}"
+        case _:
+            return str(error)

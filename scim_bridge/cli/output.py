@@ -1,0 +1,47 @@
+"""How does a command print: tables for people, JSON for scripts, times for both?"""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+# In characters: wider than any table gets.
+_WIDEST = 100_000
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_json_line(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
+    """A table as wide as its content: a value in a pipe is never cut."""
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        # Text is printed as it is: a name is not markup.
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    Console(width=_WIDEST, highlight=False).print(table)
+
+
+def when(seconds: float | None) -> str | None:
+    """A time as JSON has it, RFC 3339 in UTC."""
+    return None if seconds is None else _utc(seconds).isoformat(timespec="seconds")
+
+
+def day(seconds: float | None, *, never: str = "-") -> str:
+    """A time as a person reads it."""
+    return never if seconds is None else f"{_utc(seconds):%Y-%m-%d %H:%M} UTC"
+
+
+def _utc(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

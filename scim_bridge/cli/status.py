@@ -1,0 +1,213 @@
+"""`status`: has everything reached Identity Center, and if not, what is in the way?"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from scim_bridge.cli.invocation import Invocation, opened, pass_invocation
+from scim_bridge.cli.names import called, listed, people, printable, user_names
+from scim_bridge.cli.output import json_option, print_json, print_table
+from scim_bridge.directory.database import Database
+from scim_bridge.settings import Safety
+from scim_bridge.sync import TARGET
+from scim_bridge.sync.held import HeldLosses
+from scim_bridge.sync.overview import HeldSet, Overview, Waiting, overview, waiting
+
+# How often --wait looks again, in seconds.
+LOOK_AGAIN = 0.2
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+_LOSS = {"disable": "would be disabled", "removal": "would be taken out of groups"}
+
+
+@click.command()
+@json_option
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="List at most so many of those that wait.",
+)
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Wait until nothing is pending; exit code 1 if something still is after so long.",
+)
+@pass_invocation
+@click.pass_context
+def command(
+    context: click.Context,
+    invocation: Invocation,
+    *,
+    as_json: bool,
+    limit: int,
+    wait: float | None,
+) -> None:
+    """Show what has yet to reach Identity Center, and why.
+
+    \b
+    pending     on its way; the bridge goes on trying
+    failed      refused by Identity Center; tried again on the next change and by sync --retry
+    held        stopped by the brake until an operator decides
+    suppressed  switched off by [users] create or update
+
+    \b
+    Example, in a script:
+      scim-bridge status --wait 30 --json
+    """
+    settings = invocation.settings()
+    with opened(settings) as database:
+        now = _awaited(lambda: overview(database, TARGET), seconds=wait or 0.0)
+        whom = _held_people(database, settings.safety, now.held_sets)
+        rows = waiting(database, TARGET, limit=limit)
+    if as_json:
+        print_json(as_dict(now, whom, rows))
+    else:
+        _print(now, whom, rows)
+    context.exit(1 if wait is not None and now.states.get("pending") else 0)
+
+
+def _awaited(
+    look: Callable[[], Overview],
+    *,
+    seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Overview:
+    """How things stand once nothing is pending, or the time is over."""
+    end = clock() + seconds
+    now = look()
+    while now.states.get("pending") and clock() < end:
+        sleep(LOOK_AGAIN)
+        now = look()
+    return now
+
+
+def _held_people(
+    database: Database, safety: Safety, sets: Sequence[HeldSet]
+) -> dict[str, list[str]]:
+    """Whom each held set is about, by name."""
+    losses = HeldLosses(database, TARGET, safety)
+    with database.reading():
+        held = {one.id: {loss.person for loss in losses.losses(set_id=one.id)} for one in sets}
+    names = user_names(database, set().union(*held.values()))
+    return {set_id: called(names, persons) for set_id, persons in held.items()}
+
+
+def as_dict(now: Overview, whom: dict[str, list[str]], rows: Sequence[Waiting]) -> dict[str, Any]:
+    """How things stand, as `status --json` prints it. Ages are in seconds."""
+    door = now.door
+    return {
+        "pending": now.states.get("pending", 0),
+        "failed": now.states.get("failed", 0),
+        "held": now.states.get("held", 0),
+        "suppressed": now.states.get("suppressed", 0),
+        "oldest_pending_seconds": _rounded(now.oldest_pending),
+        "overdue_revocations": now.overdue,
+        "circuit": door.circuit if door else "closed",
+        "cause": door.cause if door else None,
+        "last_error": now.last_error,
+        "held_sets": [_set_as_dict(one, whom[one.id]) for one in now.held_sets],
+        "waiting": [_waiting_as_dict(one) for one in rows],
+    }
+
+
+def _set_as_dict(one: HeldSet, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "category": one.category,
+        "people": one.people,
+        "names": names,
+        "age_seconds": _rounded(one.age),
+        "approve": f"scim-bridge sync --approve {one.id}",
+        "reject": f"scim-bridge sync --reject {one.id}",
+    }
+
+
+def _waiting_as_dict(one: Waiting) -> dict[str, Any]:
+    return {
+        "kind": one.key.kind,
+        "id": one.key.id,
+        "name": one.name,
+        "state": one.state,
+        "age_seconds": _rounded(one.age),
+        "revoking": one.revoking,
+        "attempts": one.attempts,
+        "last_error": one.last_error,
+    }
+
+
+def _print(now: Overview, whom: dict[str, list[str]], rows: Sequence[Waiting]) -> None:
+    for line in _lines(now):
+        click.echo(line)
+    for one in now.held_sets:
+        click.echo(_held(one, whom[one.id]))
+    if rows:
+        click.echo()
+        print_table(("what", "state", "since", "tried", "why"), [_row(one) for one in rows])
+        if len(rows) < (total := sum(now.states.values())):
+            click.echo(f"… and {total - len(rows)} more (--limit)")
+
+
+def _lines(now: Overview) -> list[str]:
+    lines = [_counts(now), _door(now)]
+    if now.overdue:
+        lines.append(
+            f"! {now.overdue} revocations of access have not arrived for more than 5 minutes."
+        )
+    if now.last_error:
+        lines.append(f"Last error: {printable(now.last_error)}")
+    return lines
+
+
+def _counts(now: Overview) -> str:
+    if not any(now.states.values()):
+        return "Everything has reached Identity Center."
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(now.states.items()))
+    if now.oldest_pending is None:
+        return counts
+    return f"{counts}; the oldest is pending for {lasting(now.oldest_pending)}"
+
+
+def _door(now: Overview) -> str:
+    if now.door is None or now.door.circuit == "closed":
+        return "Nothing is known to be in the way of calls to Identity Center."
+    return (
+        f"! Calls do not get through to Identity Center since {lasting(now.door.age)} "
+        f"(circuit {now.door.circuit}): {printable(now.door.cause or 'the cause is not known')}"
+    )
+
+
+def _held(one: HeldSet, names: Sequence[str]) -> str:
+    return (
+        f"\nHeld by the brake for {lasting(one.age)}, set {one.id}: {people(one.people)} "
+        f"{_LOSS[one.category]}: {listed(names)}\n"
+        f"  let it pass:  scim-bridge sync --approve {one.id}\n"
+        f"  they stay:    scim-bridge sync --reject {one.id}"
+    )
+
+
+def _row(one: Waiting) -> tuple[str, ...]:
+    return (
+        f"{one.key.kind} {printable(one.name) or one.key.id}",
+        f"{one.state}, takes access away" if one.revoking else one.state,
+        lasting(one.age),
+        f"{one.attempts}x" if one.attempts else "-",
+        printable(one.last_error or "-"),
+    )
+
+
+def lasting(seconds: float) -> str:
+    """A length of time as a person says it: 12 s, 5 min, 3 h, 2 d."""
+    for length, unit in _UNITS:
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(max(seconds, 0.0), 1)

@@ -1,0 +1,234 @@
+"""`sync`: bring everything that waits to Identity Center now, and decide what is held."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress as ProgressBar
+
+from scim_bridge.app import Bridge
+from scim_bridge.cli.assembled import assembled
+from scim_bridge.cli.invocation import Invocation, audited, pass_invocation
+from scim_bridge.cli.names import called, group_names, listed, people, printable, user_names
+from scim_bridge.cli.output import json_option, print_json, print_table
+from scim_bridge.sync import TARGET
+from scim_bridge.sync.held import Loss
+from scim_bridge.sync.journal import journalled
+from scim_bridge.sync.marks import Key
+from scim_bridge.sync.overview import Overview, Waiting, waiting
+from scim_bridge.sync.worker import Progress
+
+# How often it is looked whether somebody else has finished, in seconds.
+LOOK_AGAIN = 0.1
+# As many of those that failed or still wait are listed.
+MOST_PROBLEMS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a sync did, and how things stand after it."""
+
+    approved: Sequence[Loss]
+    rejected: Sequence[Loss]
+    # How many had failed before and were tried again; None if that was not asked for.
+    retried: int | None
+    delivered: int
+    after: Overview
+    problems: Sequence[Waiting]
+
+    @property
+    def is_done(self) -> bool:
+        return not (self.after.states.get("failed") or self.after.states.get("pending"))
+
+
+@click.command()
+@click.option("--retry", is_flag=True, help="Try again what Identity Center refused before.")
+@click.option("--approve", metavar="SET", help="Let the held set SET pass.")
+@click.option("--reject", metavar="SET", help="Throw the held set SET away: who is in it stays.")
+@json_option
+@audited()
+@pass_invocation
+@click.pass_context
+def command(
+    context: click.Context,
+    invocation: Invocation,
+    *,
+    retry: bool,
+    approve: str | None,
+    reject: str | None,
+    as_json: bool,
+) -> None:
+    """Deliver everything that waits for Identity Center now, also what waits for its next try.
+
+    It may run beside `serve`. The exit code is 0 only if nothing is pending or failed after it.
+
+    The brake holds losses of access in sets (see scim-bridge status). An approved set is delivered
+    at once. A rejected one is undone in the directory: those people are active again, or members
+    again, until a client says otherwise once more.
+
+    \b
+    Example:
+      scim-bridge sync --retry
+      scim-bridge sync --approve 3f9a1c20 --reason "site closed, ticket 4711"
+    """
+    with assembled(invocation.settings()) as bridge:
+        result = synced(bridge, retry=retry, approve=approve, reject=reject, quiet=as_json)
+        if as_json:
+            print_json(_as_dict(bridge, result))
+        else:
+            _print(bridge, result)
+    context.exit(0 if result.is_done else 1)
+
+
+def synced(
+    bridge: Bridge,
+    *,
+    retry: bool = False,
+    approve: str | None = None,
+    reject: str | None = None,
+    quiet: bool = False,
+) -> Result:
+    """Decide, deliver, and write the run into the journal.
+
+    Raises `OperatorError` if a set to be decided is not there; nothing is delivered then.
+    """
+    decisions = bridge.decisions
+    with bridge.database.transaction():
+        approved = decisions.approve(approve) if approve else ()
+        rejected = decisions.reject(reject) if reject else ()
+        retried = decisions.retry() if retry else None
+    with journalled(bridge.database, "sync") as run:
+        delivered = _deliver(bridge, quiet=quiet)
+        after = bridge.overview()
+        run.counts = {"delivered": delivered, **after.states}
+        result = Result(
+            approved=approved,
+            rejected=rejected,
+            retried=retried,
+            delivered=delivered,
+            after=after,
+            problems=_problems(bridge),
+        )
+        run.outcome = "ok" if result.is_done else "unfinished"
+    return result
+
+
+def _deliver(bridge: Bridge, *, quiet: bool) -> int:
+    """Deliver all that is pending. Returns how many resources have arrived."""
+    if not bridge.marks.in_state("pending", "suppressed"):
+        return 0
+    # What an earlier command met at the door may be mended; a door still closed is told anew.
+    bridge.forget_door()
+    worker = bridge.worker()
+    with _progress(quiet=quiet) as report:
+        keys = set(worker.run_once(report))
+        if elsewhere := _delivered_elsewhere(bridge, bridge.marks.in_state("pending")):
+            _wait_for(bridge, elsewhere)
+            # A lease that ran out belonged to somebody who is gone.
+            keys |= set(worker.run_once(report))
+    return sum(1 for key in keys if bridge.marks.read(key).state == "clear")
+
+
+def _delivered_elsewhere(bridge: Bridge, keys: Iterable[Key]) -> list[Key]:
+    """Those that a running bridge delivers just now: this command holds no lease."""
+    return [key for key in keys if bridge.marks.leased_until(key) is not None]
+
+
+def _wait_for(
+    bridge: Bridge, keys: list[Key], *, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Wait until somebody else is done with these, or their leases have run out."""
+    end = time.monotonic() + bridge.marks.lease_seconds
+    while (keys := _delivered_elsewhere(bridge, keys)) and time.monotonic() < end:
+        sleep(LOOK_AGAIN)
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """A bar on the terminal, if there is one to show it on."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with ProgressBar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Identity Center", total=None)
+        yield lambda now: bar.update(task, completed=now.done, total=now.total)
+
+
+def _problems(bridge: Bridge) -> list[Waiting]:
+    rows = waiting(bridge.database, TARGET, limit=MOST_PROBLEMS)
+    return [row for row in rows if row.state in ("pending", "failed")]
+
+
+def _as_dict(bridge: Bridge, result: Result) -> dict[str, Any]:
+    states = result.after.states
+    return {
+        "delivered": result.delivered,
+        "pending": states.get("pending", 0),
+        "failed": states.get("failed", 0),
+        "held": states.get("held", 0),
+        "suppressed": states.get("suppressed", 0),
+        "retried": result.retried,
+        "approved": _losers(bridge, result.approved),
+        "rejected": _losers(bridge, result.rejected),
+        "problems": [
+            {
+                "kind": one.key.kind,
+                "id": one.key.id,
+                "name": one.name,
+                "state": one.state,
+                "last_error": one.last_error,
+            }
+            for one in result.problems
+        ],
+    }
+
+
+def _print(bridge: Bridge, result: Result) -> None:
+    if result.approved:
+        click.echo(f"Approved: {_whom(bridge, result.approved)}")
+    if result.rejected:
+        click.echo(f"Rejected: {_whom(bridge, result.rejected, keeping=True)}")
+    if result.retried is not None:
+        click.echo(f"Tried again: {result.retried}.")
+    click.echo(_summary(result))
+    if result.problems:
+        print_table(
+            ("what", "state", "why"),
+            [
+                (
+                    f"{one.key.kind} {printable(one.name) or one.key.id}",
+                    one.state,
+                    printable(one.last_error or "-"),
+                )
+                for one in result.problems
+            ],
+        )
+
+
+def _summary(result: Result) -> str:
+    states = {state: count for state, count in sorted(result.after.states.items()) if count}
+    left = ", ".join(f"{count} {state}" for state, count in states.items())
+    return f"Delivered: {result.delivered}. Left: {left or 'nothing'}."
+
+
+def _whom(bridge: Bridge, losses: Sequence[Loss], *, keeping: bool = False) -> str:
+    """Who loses, or keeps, what."""
+    names = _losers(bridge, losses)
+    stay = "stays" if len(names) == 1 else "stay"
+    if losses[0].category == "disable":
+        what = f"{stay} enabled" if keeping else "to be disabled"
+    else:
+        groups = {loss.group for loss in losses}
+        where = listed(called(group_names(bridge.database, groups), groups))
+        what = f"{stay} in {where}" if keeping else f"to be taken out of {where}"
+    return f"{people(len(names))} {what}: {listed(names)}"
+
+
+def _losers(bridge: Bridge, losses: Sequence[Loss]) -> list[str]:
+    persons = {loss.person for loss in losses}
+    return called(user_names(bridge.database, persons), persons)

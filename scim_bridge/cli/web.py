@@ -1,0 +1,134 @@
+"""How does gunicorn serve the bridge over HTTP?"""
+
+import logging
+import socket
+import time
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.workers.gthread import ThreadWorker
+from scim2_models import Error
+
+from scim_bridge.app import build, create_app
+from scim_bridge.cli.parent import end_with
+from scim_bridge.settings import Settings
+
+# The longest first line of a request that gunicorn can be told to take, in bytes.
+LONGEST_LINE = 8190
+# How much of a refused request is still taken in, so that its sender reads the answer, and for
+# how long.
+DRAIN_BYTES = 8 * 1024 * 1024
+DRAIN_SECONDS = 2.0
+# How long requests that are under way may take when the bridge is stopped, in seconds.
+GRACE = 30
+
+log = logging.getLogger(__name__)
+
+
+def calling(settings: Settings) -> int:
+    """How many processes of a running bridge call Identity Center, and share its pace."""
+    return settings.server.processes + 1
+
+
+class Web(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn, with the bridge as its application and a socket that listens already."""
+
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        self._settings = settings
+        self._listener = listener
+        super().__init__()
+
+    def load_config(self) -> None:
+        server = self._settings.server
+        for name, value in {
+            "bind": f"fd://{self._listener.fileno()}",
+            "workers": server.processes,
+            "threads": server.threads,
+            "worker_class": ScimWorker,
+            "logger_class": BridgeLog,
+            "graceful_timeout": GRACE,
+            "limit_request_line": LONGEST_LINE,
+            # Proxies are believed as [server] trusted_proxies says, by the application alone.
+            "forwarded_allow_ips": "",
+            # Its socket would be made in the home folder, for a tool that nobody here uses.
+            "control_socket_disable": True,
+            "post_fork": lambda arbiter, _worker: end_with(arbiter.pid),
+        }.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """The application, made in each worker after it was forked."""
+        bridge = build(self._settings, processes=calling(self._settings))
+        return create_app(self._settings, bridge=bridge)
+
+
+class BridgeLog(Logger):  # type: ignore[misc]  # gunicorn has no types
+    """What gunicorn says, where and how the bridge says things; only what is wrong."""
+
+    def setup(self, cfg: Any) -> None:
+        self.cfg = cfg
+        self.error_log.propagate = True
+        self.error_log.setLevel(logging.WARNING)
+
+    def access(self, *_: Any) -> None:
+        """The bridge counts requests and audits changes; there is no access log."""
+
+
+class ScimWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Answers requests in threads. What is no HTTP request is answered with a SCIM error."""
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Answer a request that did not reach the application (RFC 7644, section 3.12)."""
+        status, detail = refusal(exc)
+        if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.error("a request could not be answered", exc_info=exc)
+        with suppress(OSError):
+            client.settimeout(DRAIN_SECONDS)
+            client.sendall(_answer(status, detail))
+            _drain(client)
+
+
+def refusal(error: Exception) -> tuple[HTTPStatus, str]:
+    """What a client is told about a request that gunicorn could not read."""
+    match error:
+        case LimitRequestLine():
+            return HTTPStatus.REQUEST_URI_TOO_LONG, (
+                f"The address is longer than {LONGEST_LINE} bytes. Send a long filter in the body "
+                "of POST /.search (RFC 7644, section 3.4.3)."
+            )
+        case LimitRequestHeaders():
+            return (
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "The headers are larger than this server takes.",
+            )
+        case ParseException():
+            return HTTPStatus.BAD_REQUEST, "What was sent is not a request of HTTP/1.1."
+        case _:
+            return HTTPStatus.INTERNAL_SERVER_ERROR, "The request could not be answered."
+
+
+def _answer(status: HTTPStatus, detail: str) -> bytes:
+    body = Error(status=status.value, detail=detail).model_dump_json().encode()
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+        "Connection: close\r\n"
+        "Content-Type: application/scim+json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _drain(client: socket.socket) -> None:
+    """Take in what is still being sent: a connection that is reset takes the answer with it."""
+    client.shutdown(socket.SHUT_WR)
+    end, taken = time.monotonic() + DRAIN_SECONDS, 0
+    while taken < DRAIN_BYTES and time.monotonic() < end:
+        part = client.recv(65536)
+        if not part:
+            return
+        taken += len(part)

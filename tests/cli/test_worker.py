@@ -1,0 +1,48 @@
+"""`scim-bridge worker`: deliveries without a server."""
+
+import pytest
+
+from scim_bridge.sandbox import SandboxServer
+from tests.cli.operation import Sandbox, client_of, in_front_of, running, until
+
+
+@pytest.fixture
+def server():
+    with SandboxServer() as server:
+        yield server
+
+
+@pytest.fixture
+def sandbox(server):
+    return Sandbox(url=server.url)
+
+
+def test_it_delivers_until_it_is_stopped(server, sandbox, folder):
+    """What was written elsewhere arrives; SIGTERM ends it with exit code 0."""
+    file = in_front_of(server, folder, more="[delivery]\nwait = 0\n")
+    with client_of(file) as client, running(folder, "--config", str(file), "worker") as worker:
+        client.add_user("jane@example.com")
+        until(lambda: sandbox.user("jane@example.com"), within=20)
+        client.add_user("ada@example.com")
+        until(lambda: sandbox.user("ada@example.com"))
+
+        assert worker.stop() == 0
+
+    assert worker.said().startswith(f"Delivering to {server.scim_endpoint}")
+    assert "error" not in worker.said()
+
+
+def test_what_was_switched_off_is_delivered_once_it_is_on(json_of, server, sandbox, folder):
+    """[users] create was false; when a worker starts with it on, the suppressed person arrives."""
+    file = in_front_of(server, folder, more="[users]\ncreate = false\n")
+    with client_of(file) as client:
+        client.add_user("jane@example.com")
+    assert json_of("status")["suppressed"] == 1
+
+    with running(folder, "--config", str(file), "worker", SCIM_BRIDGE_USERS__CREATE="true"):
+        until(lambda: sandbox.user("jane@example.com"), within=20)
+
+
+def test_settings_without_an_identity_center_are_told(run, folder):
+    """There is nothing to deliver to."""
+    assert "identity_center" in run("worker", expect=1).stderr
