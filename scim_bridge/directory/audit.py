@@ -20,6 +20,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
+from scim_bridge.directory import comparison
 from scim_bridge.directory.actor import current
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.tables import audit, audit_personal
@@ -151,7 +152,8 @@ def personal_digest(salt: str, user_name_folded: str | None, content: str) -> st
 
 
 def folded(user_name: str | None) -> str | None:
-    return None if user_name is None else user_name.casefold()
+    """A name as a person's trail is found under: as the directory tells one name from another."""
+    return None if user_name is None else comparison.folded(user_name)
 
 
 def _append(database: Database, row: dict[str, Any]) -> int:

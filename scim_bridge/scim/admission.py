@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar, cast
+from unicodedata import normalize
 
 from scim2_models import (
     ComplexAttribute,
@@ -55,7 +56,7 @@ class Admission:
 
     def __init__(self, settings: Settings) -> None:
         self._user_names_change = settings.users.username_changes == "allow"
-        self._protected = tuple(pattern.casefold() for pattern in settings.safety.protected)
+        self._protected = tuple(map(_plain, settings.safety.protected))
 
     def creation(self, resource: ResourceT) -> ResourceT:
         """Complete and check a new resource."""
@@ -86,7 +87,7 @@ class Admission:
             raise ForbiddenException(detail=f"{name} is protected: no client may change it")
 
     def protects(self, name: str) -> bool:
-        return any(fnmatchcase(name.casefold(), pattern) for pattern in self._protected)
+        return any(fnmatchcase(_plain(name), pattern) for pattern in self._protected)
 
     def _change(self, before: Resource[Any], after: Resource[Any], *, partial: bool) -> Admitted:
         self.touch(before)
@@ -141,6 +142,13 @@ def deactivation(before: User[Any], after: User[Any]) -> Admitted:
     resource = before.model_copy(deep=True)
     resource.active = False
     return Admitted(resource=resource, ignored=tuple(ignored))
+
+
+def _plain(name: str) -> str:
+    """A name as it is told from protected ones: its case, blanks around it and the width of its
+    letters make no other name of it.
+    """
+    return normalize("NFKC", name).casefold().strip()
 
 
 def _name(resource: Resource[Any]) -> str:

@@ -13,7 +13,8 @@ from scim2_models.path import CompareOperator, Comparison
 
 from scim_bridge.scim.provider import Group
 
-_MEMBERS = frozenset({"members", f"{Group.__schema__}:members".lower()})
+_SCHEMA = str(Group.__schema__).lower()
+_MEMBERS = frozenset({"members", f"{_SCHEMA}:members"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,14 +80,14 @@ def taken_apart(patch_op: "PatchOp[Any]") -> GroupPatch | None:
 
     :raises InvalidValueException: If a member to add or remove is not given by its id.
     """
-    operations = patch_op.operations or []
+    operations = [one for each in patch_op.operations or [] for one in _unwrapped(each)]
     if any(_needs_the_group(operation) for operation in operations):
         return None
     members: MemberChanges | None = None
     rest = []
     for operation in operations:
-        step, remainder = _split(operation)
-        if step is not None:
+        steps, remainder = _split(operation)
+        for step in steps:
             members = _folded(members or MemberChanges(), step)
         if remainder is not None:
             rest.append(remainder)
@@ -94,6 +95,26 @@ def taken_apart(patch_op: "PatchOp[Any]") -> GroupPatch | None:
         members=members,
         rest=patch_op.model_copy(update={"operations": rest}) if rest else None,
     )
+
+
+def _unwrapped(operation: PatchOperation[Any]) -> Iterator[PatchOperation[Any]]:
+    """The same without the schema that may stand around attributes (RFC 7644, section 3.10).
+
+    It may be the path, or an attribute of a pathless value.
+    """
+    path, value = operation.path, operation.value
+    pathless = path is None or _is_schema(str(path))
+    if not pathless or not isinstance(value, Mapping):
+        yield operation
+        return
+    inner = [item for key, item in value.items() if _is_schema(key)]
+    outer = {key: item for key, item in value.items() if not _is_schema(key)}
+    for attributes in filter(None, (outer, *inner)):
+        yield operation.model_copy(update={"path": None, "value": attributes})
+
+
+def _is_schema(name: str) -> bool:
+    return name.lower() == _SCHEMA
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,30 +176,29 @@ def _filtered_id(path: Path[Any]) -> str | None:
 
 def _split(
     operation: PatchOperation[Any],
-) -> tuple[_Step | None, PatchOperation[Any] | None]:
+) -> tuple[list[_Step], PatchOperation[Any] | None]:
     """Split an operation into what it does to the members and what it does to the rest."""
     path, value = operation.path, operation.value
     if path is None and isinstance(value, Mapping):
         return _split_pathless(operation, value)
     if path is None or not _is_about_members(str(path)):
-        return None, operation
+        return [], operation
     if (named := _filtered_id(path)) is not None:
-        return _Step(op=operation.op, ids=(named,)), None
-    return _Step(op=operation.op, ids=None if value is None else _ids(value)), None
+        return [_Step(op=operation.op, ids=(named,))], None
+    return [_Step(op=operation.op, ids=None if value is None else _ids(value))], None
 
 
 def _split_pathless(
     operation: PatchOperation[Any], value: Mapping[str, Any]
-) -> tuple[_Step | None, PatchOperation[Any] | None]:
-    step = None
-    rest = {}
+) -> tuple[list[_Step], PatchOperation[Any] | None]:
+    steps, rest = [], {}
     for key, item in value.items():
         if key.lower() in _MEMBERS:
-            step = _Step(op=operation.op, ids=() if item is None else _ids(item))
+            steps.append(_Step(op=operation.op, ids=() if item is None else _ids(item)))
         else:
             rest[key] = item
-    remainder = operation.model_copy(update={"value": rest}) if rest or step is None else None
-    return step, remainder
+    remainder = operation.model_copy(update={"value": rest}) if rest or not steps else None
+    return steps, remainder
 
 
 def _ids(value: Any) -> tuple[str, ...]:

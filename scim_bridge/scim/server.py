@@ -3,12 +3,14 @@
 import re
 import uuid
 from contextlib import ExitStack
+from typing import IO
 
 import structlog
 from flask import Blueprint, Flask, Response, g, request
 from scim2_flask import ScimServer
+from scim2_models import InvalidSyntaxException
 from scim2_server.requests import ScimRequest
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from scim_bridge.directory.actor import Actor, acting
 from scim_bridge.directory.resources import Resources
@@ -20,6 +22,9 @@ from scim_bridge.scim.service import Service
 from scim_bridge.settings import Settings
 
 PREFIX = "/scim/v2"
+# How much more than the largest body is taken in, so that its sender reads the answer, in bytes.
+MAX_IGNORED = 8 * 1024 * 1024
+_PIECE = 64 * 1024
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
@@ -81,6 +86,19 @@ class Server(ScimServer):
             scim_request.method = "GET"
         return scim_request
 
+    def read_body(self, scim_request: ScimRequest) -> bytes:
+        """The body, up to one byte more than is taken, so that the service can tell.
+
+        :raises InvalidSyntaxException: If it cannot be read, such as chunks that are none.
+        """
+        try:
+            body = super().read_body(scim_request)
+            _take_in_the_rest(request.stream)
+        # Each HTTP server has errors of its own for a body that it cannot read.
+        except Exception as error:
+            raise InvalidSyntaxException(detail="The body was not sent as announced") from error
+        return body
+
     def _authenticate(self) -> None:
         g.client = self._authenticated(request.headers.get("Authorization"))
         actor = Actor(name=f"client:{g.client.name}", request_id=g.request_id)
@@ -90,11 +108,21 @@ class Server(ScimServer):
     def _failed(self, exception: Exception) -> Response:
         return self._to_response(self._scim.error_response(exception))
 
-    def _unrouted(self, exception: HTTPException) -> Response | HTTPException:
-        """Answer what no route matched, such as an unknown method. Below the prefix, in SCIM."""
-        if request.path == PREFIX or request.path.startswith(f"{PREFIX}/"):
-            return self._handle_http_exception(exception)
-        return exception
+    def _unrouted(self, exception: HTTPException) -> Response:
+        """Answer what no route matched: a method nobody knows, or a wrong address."""
+        if isinstance(exception, NotFound):
+            exception.description = f"Nothing is here: the SCIM endpoint is below {PREFIX}"
+        return self._handle_http_exception(exception)
+
+
+def _take_in_the_rest(body: IO[bytes]) -> None:
+    """Read on, for a while, what nobody looks at.
+
+    A connection that is closed while its client still sends loses the answer.
+    """
+    for _ in range(MAX_IGNORED // _PIECE):
+        if not body.read(_PIECE):
+            return
 
 
 def _open_request() -> None:

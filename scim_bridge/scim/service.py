@@ -1,18 +1,15 @@
 """How is a SCIM request read, allowed and answered? The protocol without storage."""
 
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
 import structlog
 from pydantic import ValidationError
-from pydantic_core import from_json
 from scim2_models import (
     BaseModel,
     Context,
     Error,
     ForbiddenException,
-    InvalidFilterException,
     InvalidSyntaxException,
     InvalidValueException,
     PatchOp,
@@ -32,6 +29,7 @@ from scim2_server.service import ScimService
 from scim_bridge.errors import Conflict, DatabaseUnavailable, Refused
 from scim_bridge.scim.admission import Admission, Admitted
 from scim_bridge.scim.authentication import InvalidToken
+from scim_bridge.scim.body import decoded, refuse_excess, refuse_nul_in_filter
 from scim_bridge.scim.credentials import Client
 from scim_bridge.scim.provider import Provider, User
 from scim_bridge.settings import Settings
@@ -40,8 +38,8 @@ log = structlog.get_logger(__name__)
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-# The longest filter, in characters: room for about three hundred comparisons with an id.
-MAX_FILTER_LENGTH = 16_000
+# The most problems of a body that a refusal names.
+MAX_PROBLEMS = 20
 # When a client should come back while the database is away, in seconds.
 RETRY_AFTER = 10
 
@@ -73,7 +71,7 @@ class Service(ScimService):
     def read_body(
         self, model: type[ModelT], body: bytes, content_type: str | None, scim_ctx: Context
     ) -> ModelT:
-        """Validate a body. A refusal names every problem the validation found, not only the first.
+        """Validate a body. A refusal names the problems the validation found, not only the first.
 
         :raises SCIMException: 413 if it is too large, 415 if it is not JSON, else 400.
         """
@@ -90,21 +88,13 @@ class Service(ScimService):
                 detail=f"The body is larger than {self._max_body} bytes, the most this server takes"
             )
         self.ensure_json(content_type)
-        try:
-            payload = from_json(body, allow_inf_nan=False)
-        except ValueError as exception:
-            raise InvalidSyntaxException(detail=f"The body is not JSON: {exception}") from exception
-        if b"\\u0000" in body:
-            _refuse_nul(payload)
-        return payload
+        return decoded(body)
 
     def read_search(
         self, resource_types: list[ResourceType], payload: Any
     ) -> tuple[SearchRequest[Any], Any]:
-        if isinstance(payload, Mapping):
-            for key, value in payload.items():
-                if key.lower() == "filter" and isinstance(value, str):
-                    _refuse_unreasonable(value)
+        refuse_excess(payload)
+        refuse_nul_in_filter(payload)
         return super().read_search(resource_types, payload)
 
     # -- Changing -------------------------------------------------------
@@ -136,6 +126,12 @@ class Service(ScimService):
         if isinstance(resource, User):
             return self.replacement_response(base_url, resource, response_parameters)
         return super().patch_response(base_url, resource, response_parameters)
+
+    def reference_location(self, base_url: str, reference: str) -> str:
+        """The URL of a reference. It may be relative to the resource that holds it, as
+        "../Users/26118915" in RFC 7643, section 8.3.
+        """
+        return super().reference_location(base_url, reference.removeprefix("../"))
 
     @staticmethod
     def error_of(exception: Exception) -> Error:
@@ -177,31 +173,11 @@ class Service(ScimService):
 
 
 def _all_problems(exception: ValidationError) -> SCIMException:
-    errors = Error.from_validation_errors(exception)
+    found = exception.errors()
+    errors = [Error.from_validation_error(error) for error in found[:MAX_PROBLEMS]]
+    details = dict.fromkeys(cast(str, error.detail) for error in errors)
+    if more := len(found) - len(errors):
+        details[f"and {more} more"] = None
     first = errors[0]
-    first.detail = "; ".join(dict.fromkeys(cast(str, error.detail) for error in errors))
+    first.detail = "; ".join(details)
     return SCIMException.from_error(first)
-
-
-def _refuse_nul(value: Any, path: str = "") -> None:
-    """Refuse NUL characters: PostgreSQL cannot store them and nobody means them."""
-    match value:
-        case str() if "\0" in value:
-            raise InvalidValueException(detail=f"A NUL character is not allowed: {path or 'body'}")
-        case dict():
-            for key, item in value.items():
-                _refuse_nul(key, path)
-                _refuse_nul(item, f"{path}.{key}".lstrip("."))
-        case list():
-            for item in value:
-                _refuse_nul(item, path)
-
-
-def _refuse_unreasonable(expression: str) -> None:
-    if len(expression) > MAX_FILTER_LENGTH:
-        raise InvalidFilterException(
-            detail=f"The filter has {len(expression)} characters; at most {MAX_FILTER_LENGTH} "
-            "are allowed"
-        )
-    if "\0" in expression or "\\u0000" in expression:
-        raise InvalidFilterException(detail="A NUL character is not allowed in a filter")

@@ -62,6 +62,12 @@ def test_a_person_is_found_by_every_name_they_had_in_any_case(database, name):
     assert found == [("create", "ada"), ("update", "ada"), ("deactivate", "ada")]
 
 
+def test_a_person_is_found_however_an_accent_is_written(database):
+    """The trail tells names apart as the directory does: by their composed form."""
+    write(database, Action.CREATE, "jose", user_name="Jose\u0301@example.com")
+    assert told(trail(database, user_name="jos\u00e9@example.com")) == [("create", "jose")]
+
+
 @pytest.mark.parametrize("name", ["old@example.com", "new@example.com"])
 def test_a_returners_trail_spans_both_records(database, name):
     """Somebody who is hired again has a new id; their trail is still one, under either name."""

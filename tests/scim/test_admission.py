@@ -154,6 +154,15 @@ def test_a_protected_group_cannot_be_created_changed_or_named() -> None:
             attempt()
 
 
+@pytest.mark.parametrize(
+    "name", [" AWSAdmins", "\u00a0AWSAdmins", "\uff21\uff37\uff33Admins", "Glass ", "GLASS"]
+)
+def test_blanks_and_wide_letters_make_no_other_name_of_a_protected_one(name: str) -> None:
+    """What people read as the protected name is protected."""
+    with pytest.raises(ForbiddenException):
+        admission(protected=("AWS*", "Glass")).creation(Group(display_name=name))
+
+
 def test_a_protected_user_is_not_even_deactivated() -> None:
     """A break-glass user must not be locked out by an identity provider's mistake."""
     with pytest.raises(ForbiddenException):

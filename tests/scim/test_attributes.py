@@ -273,6 +273,16 @@ def test_a_manager_is_kept_as_sent(scim: Scim) -> None:
     assert user[ENTERPRISE]["manager"]["value"] == "not-yet-there"
 
 
+def test_a_manager_is_referred_to_by_the_whole_address(scim: Scim) -> None:
+    """Relative references, as RFC 7643, section 8.3, has them, lead to the same user."""
+    boss = scim.user("boss")
+    for number, reference in enumerate((f"../Users/{boss['id']}", f"Users/{boss['id']}")):
+        manager = {"value": boss["id"], "$ref": reference}
+        user = scim.user(f"u{number}", **{ENTERPRISE: {"manager": manager}})
+
+        assert user[ENTERPRISE]["manager"]["$ref"] == boss["meta"]["location"]
+
+
 def test_an_empty_manager_is_no_manager(scim: Scim) -> None:
     """PingFederate sends one with empty strings."""
     empty = {"value": "", "displayName": ""}

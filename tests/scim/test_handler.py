@@ -13,6 +13,8 @@ from scim_bridge.errors import Conflict, Refused
 from scim_bridge.settings import Safety, Settings
 from tests.scim.conftest import Scim, assert_error, person, serve
 
+GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
+
 
 @pytest.fixture
 def crew(scim: Scim) -> list[str]:
@@ -34,6 +36,8 @@ def entries(*ids: str) -> list[dict[str, str]]:
         ({"op": "add", "path": "members", "value": {"value": "2"}}, "012"),
         ({"op": "Add", "value": {"members": [{"value": "2"}]}}, "012"),
         ({"op": "add", "path": "members", "value": [{"value": "1"}]}, "01"),
+        ({"op": "add", "path": GROUP, "value": {"members": [{"value": "2"}]}}, "012"),
+        ({"op": "replace", "value": {GROUP: {"members": [{"value": "2"}]}}}, "2"),
         ({"op": "remove", "path": 'members[value eq "1"]'}, "0"),
         ({"op": "remove", "path": 'members[value eq "2"]'}, "01"),
         ({"op": "Remove", "path": "members", "value": [{"$ref": None, "value": "1"}]}, "0"),

@@ -86,6 +86,31 @@ def test_a_pathless_value_may_hold_the_members() -> None:
     assert (added, replaced) == (MemberChanges(add=("a",)), MemberChanges(replace=("a",)))
 
 
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "add", "path": Group.__schema__, "value": {"members": [{"value": "a"}]}},
+        {"op": "add", "path": Group.__schema__.upper(), "value": {"Members": [{"value": "a"}]}},
+        {"op": "add", "value": {Group.__schema__: {"members": [{"value": "a"}]}}},
+        {"op": "add", "value": {f"{Group.__schema__}:members": [{"value": "a"}]}},
+    ],
+)
+def test_the_schema_may_stand_around_the_members(operation: dict[str, Any]) -> None:
+    """RFC 7644, section 3.10: an attribute may be named with the schema that defines it."""
+    assert members_of(operation) == MemberChanges(add=("a",))
+
+
+def test_members_under_two_names_are_all_meant() -> None:
+    """None of them is dropped in silence."""
+    value = {
+        "members": [{"value": "a"}],
+        f"{Group.__schema__}:members": [{"value": "b"}],
+        str(Group.__schema__): {"members": [{"value": "c"}]},
+    }
+
+    assert members_of({"op": "add", "value": value}) == MemberChanges(add=("a", "b", "c"))
+
+
 def test_what_is_not_about_members_is_kept_apart() -> None:
     """Okta renames a group and changes its members in one request."""
     with PROVIDER:

@@ -1,5 +1,6 @@
 """SCIM over HTTP: who gets in, what is answered whatever fails, and under which address."""
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 import pytest
 from flask import g
 from sqlalchemy import select
+from werkzeug.test import TestResponse
 
 from scim_bridge.directory import actor
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.tables import history
 from scim_bridge.errors import DatabaseUnavailable
 from scim_bridge.scim import credentials
+from scim_bridge.scim.server import MAX_IGNORED, PREFIX
 from scim_bridge.settings import Server, Settings
 from tests.scim.conftest import PATCH_OP, Scim, assert_error, person, serve
 
@@ -193,10 +196,46 @@ def test_an_unknown_method_is_a_scim_error_too(scim: Scim, path: str) -> None:
     assert_error(answer, 405)
 
 
-def test_a_method_outside_scim_is_answered_as_ever(scim: Scim) -> None:
-    """Only what is below the prefix is SCIM."""
-    assert scim.http.get("/elsewhere").status_code == 404
-    assert scim.http.get("/scim/v2x").content_type != "application/scim+json"
+@pytest.mark.parametrize("path", ["/", "/Users", "/scim/v2x"])
+def test_a_wrong_address_is_told_the_right_one(scim: Scim, path: str) -> None:
+    """A client that was given the wrong address gets no HTML either."""
+    assert PREFIX in assert_error(scim.http.get(path), 404)
+
+
+class Broken(io.BytesIO):
+    """A body that ends with an error of the HTTP server, as gunicorn's does at a wrong chunk."""
+
+    def read(self, _size: int | None = None) -> bytes:
+        raise RuntimeError("Invalid chunk size")
+
+
+def streamed(scim: Scim, stream: io.BytesIO) -> TestResponse:
+    return scim.http.post(
+        "/scim/v2/Users",
+        headers={"Authorization": f"Bearer {scim.token}", "Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input": stream, "wsgi.input_terminated": True},
+    )
+
+
+def test_a_body_that_breaks_off_is_the_sender_s_mistake(scim: Scim) -> None:
+    """400: the server has not failed."""
+    assert_error(streamed(scim, Broken()), 400, "invalidSyntax")
+
+
+def test_a_body_without_a_length_is_limited_too(scim: Scim) -> None:
+    """And taken in to its end: a connection that is closed before loses the answer."""
+    stream = io.BytesIO(b" " * 5_000_000)
+
+    assert_error(streamed(scim, stream), 413)
+    assert stream.tell() == 5_000_000
+
+
+def test_a_body_that_does_not_end_is_not_taken_in_for_ever(scim: Scim) -> None:
+    """Somewhere the patience ends."""
+    stream = io.BytesIO(b" " * (5_000_000 + 2 * MAX_IGNORED))
+
+    assert_error(streamed(scim, stream), 413)
+    assert stream.tell() < 5_000_000 + MAX_IGNORED
 
 
 @pytest.mark.parametrize(

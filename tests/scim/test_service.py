@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.scim.service import MAX_FILTER_LENGTH
+from scim_bridge.scim.body import MAX_FILTER_LENGTH
+from scim_bridge.scim.service import MAX_PROBLEMS
 from scim_bridge.settings import Settings
 from tests.scim.conftest import ENTERPRISE, Scim, assert_error, person
 
@@ -114,6 +115,16 @@ def test_every_wrong_type_is_named_at_once(scim: Scim) -> None:
 
     detail = assert_error(scim.post("/Users", body), 400, "invalidValue")
     assert all(name in detail for name in ("title", "emails[0].value", "active"))
+
+
+def test_of_many_problems_the_first_are_named(scim: Scim) -> None:
+    """The answer stays shorter than the question, and still counts all of them."""
+    body = person(emails=[{"value": 7}] * (MAX_PROBLEMS + 5))
+
+    detail = assert_error(scim.post("/Users", body), 400, "invalidValue")
+    assert "emails[19].value" in detail
+    assert "emails[20].value" not in detail
+    assert detail.endswith("and 5 more")
 
 
 @pytest.mark.parametrize(
