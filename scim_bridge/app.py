@@ -74,13 +74,16 @@ class Bridge:
         return Worker(marks=self.marks, reconciler=self.reconciler, upkeep=upkeep)
 
     def show_door(self) -> None:
-        """Correct what is written down of Identity Center's door, if this process knows better.
+        """Say that Identity Center's door is open again, if it answered after it was closed.
 
-        For the worker, which goes on calling: another process may have ended with its door closed.
+        For the worker: the process that found the door closed may have ended since. That this
+        process has not been refused yet says nothing.
         """
-        standing, shown = self.center.circuit.standing, self.overview().door
-        if shown is None or shown.circuit != standing.state:
-            remember_door(self.database, TARGET, circuit=standing.state, cause=standing.cause)
+        circuit, shown = self.center.circuit, self.overview().door
+        if shown is None or shown.circuit == "closed" or circuit.state != "closed":
+            return
+        if circuit.silence is not None and circuit.silence < shown.age:
+            remember_door(self.database, TARGET, circuit="closed", cause=None)
 
     def forget_door(self) -> None:
         """Forget what an earlier run knew of Identity Center's door. For whoever starts a bridge:

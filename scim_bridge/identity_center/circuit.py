@@ -84,6 +84,12 @@ class Circuit:
         self._standing = CLOSED
         self._probe_at = clock()
         self._probing = False
+        self._answered_at: float | None = None
+
+    @property
+    def silence(self) -> float | None:
+        """Seconds since Identity Center last answered. None: it never did."""
+        return None if self._answered_at is None else self._clock() - self._answered_at
 
     @property
     def standing(self) -> Standing:
@@ -161,6 +167,7 @@ class Circuit:
         match error:
             case None | Refused() | Missing():
                 self._record(None)
+                self._answered_at = self._clock()
                 cause = None
             case DoorClosed():
                 self._record(error)
@@ -212,8 +219,10 @@ class Circuit:
             log.warning("circuit changed", state=after.state, cause=after.cause)
         if self.on_change is None:
             return
+        # What is told of a call must not change how the call ended, nor keep a probe from ending.
         try:
             self.on_change(after)
         except BridgeError as error:
-            # What is told of a call must not change how the call ended.
             log.warning("circuit change not stored", reason=str(error))
+        except Exception:
+            log.exception("circuit change not stored")

@@ -33,14 +33,25 @@ class Authority(Protocol):
         """
         ...
 
-    def renew(self) -> bool:
-        """Forget what was refused; whether there is something else to try at once."""
+    def renew(self, refused: Auth) -> bool:
+        """Look again after a refusal; whether there is something else to try at once.
+
+        ``refused`` is what authenticated the call: by now another call may have renewed.
+        """
         ...
 
 
 def authority(settings: IdentityCenter) -> Authority:
     """The kind of authentication the settings ask for."""
     return BearerToken(settings) if settings.auth == "bearer" else Signature(settings)
+
+
+class Signer(AWS4Auth):  # type: ignore[misc]  # requests-aws4auth has no types
+    """Signs a request, and knows with which key."""
+
+    def __init__(self, key: ReadOnlyCredentials, region: str | None, service: str) -> None:
+        super().__init__(key.access_key, key.secret_key, region, service, session_token=key.token)
+        self.key = key
 
 
 class Signature:
@@ -66,21 +77,13 @@ class Signature:
             "it the access token of automatic provisioning."
         )
 
-    def auth(self) -> AWS4Auth:
-        key = self._frozen()
-        return AWS4Auth(
-            key.access_key,
-            key.secret_key,
-            self._settings.region,
-            self._settings.signing_service,
-            session_token=key.token,
-        )
+    def auth(self) -> Signer:
+        return Signer(self._frozen(), self._settings.region, self._settings.signing_service)
 
-    def renew(self) -> bool:
-        refused = self._frozen()
+    def renew(self, refused: Auth) -> bool:
         with self._lock:
             self._credentials = None
-        return bool(self._frozen() != refused)
+        return isinstance(refused, Signer) and bool(self._frozen() != refused.key)
 
     def _frozen(self) -> ReadOnlyCredentials:
         """One consistent set of keys, refreshed if they are about to expire."""
@@ -153,7 +156,7 @@ class BearerToken:
 
         return authenticate
 
-    def renew(self) -> bool:
+    def renew(self, refused: Auth) -> bool:
         return False
 
     def _token(self) -> str:

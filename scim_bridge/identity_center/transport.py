@@ -102,18 +102,19 @@ class Transport:
             raise CutShort(error.detail, status=error.status) from error
 
     def _answered(self, call: Call, *, ends: float) -> Answer:
-        answer, error = self._sent(call, ends=ends)
+        auth = self._authority.auth()
+        answer, error = self._sent(call, auth, ends=ends)
         refused = answer.status in (400, 401, 403) and isinstance(error, DoorClosed)
-        if refused and self._authority.renew():
-            answer, error = self._sent(call, ends=ends)
+        if refused and self._authority.renew(auth):
+            answer, error = self._sent(call, self._authority.auth(), ends=ends)
         if error is not None:
             raise error
         return answer
 
-    def _sent(self, call: Call, *, ends: float) -> tuple[Answer, TargetError | None]:
+    def _sent(self, call: Call, auth: Auth, *, ends: float) -> tuple[Answer, TargetError | None]:
         """Send a call once; the answer, and the error it stands for."""
         begun = self._clock()
-        answer = self._exchanged(call, self._authority.auth(), ends=ends)
+        answer = self._exchanged(call, auth, ends=ends)
         error = failure(call, answer, remedy=self._authority.remedy)
         log.info(
             "called Identity Center",

@@ -160,11 +160,22 @@ def test_a_mended_file_needs_no_restart(tmp_path: Path) -> None:
     file = write_keys(tmp_path / "keys", "AKIDOLD")
     signer = signature(credentials_file=file)
     assert access_key(signer) == "AKIDOLD"
-    assert signer.renew() is False
+    assert signer.renew(signer.auth()) is False
     write_keys(file, "AKIDNEW")
     assert access_key(signer) == "AKIDOLD"
-    assert signer.renew() is True
+    assert signer.renew(signer.auth()) is True
     assert access_key(signer) == "AKIDNEW"
+
+
+def test_every_call_refused_with_the_old_key_is_told_of_the_new_one(tmp_path: Path) -> None:
+    """Of two calls that were under way, the second must not close the door for both."""
+    file = write_keys(tmp_path / "keys", "AKIDOLD")
+    signer = signature(credentials_file=file)
+    first, second = signer.auth(), signer.auth()
+    write_keys(file, "AKIDNEW")
+    assert signer.renew(first) is True
+    assert signer.renew(second) is True
+    assert signer.renew(signer.auth()) is False
 
 
 def test_the_remedy_for_signatures_names_the_other_auth() -> None:
