@@ -35,10 +35,10 @@ _UNCOUNTED = frozenset({"members", "value"})
 
 
 def decoded(body: bytes) -> Any:
-    """The JSON value of a body.
+    """The JSON object of a body.
 
-    :raises InvalidSyntaxException: If it is not JSON, or an object in it has two attributes of one
-        name: nobody can know which of them is meant.
+    :raises InvalidSyntaxException: If it is not a JSON object, or an object in it has two
+        attributes of one name: nobody can know which of them is meant.
     :raises SCIMException: What `refuse_excess` raises, and 400 for a NUL character.
     """
     try:
@@ -47,6 +47,8 @@ def decoded(body: bytes) -> Any:
         payload = json.loads(body.decode(), object_pairs_hook=_once)
     except ValueError as exception:
         raise InvalidSyntaxException(detail=f"The body is not JSON: {exception}") from exception
+    if not isinstance(payload, dict):
+        raise InvalidSyntaxException(detail="The body is not a JSON object")
     if b"\\u0000" in body:
         _refuse_nul(payload)
     refuse_excess(payload)
