@@ -48,11 +48,11 @@ class Action(StrEnum):
 
     # Delivery. A call that changes memberships is one entry for each person.
     CALL = "call"
+    # A call that may have been done: its answer was lost, or did not say.
+    UNANSWERED = "unanswered"
     REFUSED = "refused"
-    FAILED = "failed"
     RETRY = "retry"
     LINK = "link"
-    LINK_MOVED = "link-moved"
     LINK_DROPPED = "link-dropped"
     WARNING = "warning"
 

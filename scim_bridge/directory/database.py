@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Float
@@ -41,9 +42,10 @@ def _postgresql_now(_element: Any, _compiler: Any, **_: Any) -> str:
 
 
 def _open(url: str) -> Engine:
+    # An error that is logged must not tell the values of a statement: they are people's.
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
@@ -144,6 +146,8 @@ def translated() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError) as error:
         raise DatabaseUnavailable(_reason(error)) from error
+    except NoConnectionLeft as error:
+        raise DatabaseUnavailable("every connection to the database is in use") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseUnavailable(_reason(error)) from error

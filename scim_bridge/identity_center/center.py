@@ -147,13 +147,23 @@ class Center:
         listed = self._endpoint.list_groups(asked, **haste)
         return next(filter(matches, map(read_group, listed)), None)
 
-    def members(self, group_id: str, **haste: Unpack[Haste]) -> frozenset[str]:
+    def members(
+        self,
+        group_id: str,
+        *,
+        turn_page: Callable[[], float] | None = None,
+        **haste: Unpack[Haste],
+    ) -> frozenset[str]:
         """The ids of all users in a group. A group's own body never names them.
+
+        ``turn_page`` is called before each page but the first, and gives that page its deadline.
 
         :raises Missing: the group is gone, and Identity Center says so; it may also show no one.
         """
         asked = equals("groups.value", group_id)
-        listed = self._endpoint.list_users(asked, names_principal=True, **haste)
+        listed = self._endpoint.list_users(
+            asked, names_principal=True, turn_page=turn_page, **haste
+        )
         return frozenset(read_user(user).id for user in listed)
 
     def groups_of(self, user_id: str, **haste: Unpack[Haste]) -> frozenset[str]:

@@ -3,13 +3,16 @@
 They are named as AWS names them (AWS SCIM developer guide, supported API operations).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Unpack
 from urllib.parse import quote
 
 from scim_bridge.errors import Unavailable
 from scim_bridge.identity_center.exchange import Answer, Call
 from scim_bridge.identity_center.transport import Haste, Transport
+
+# More than the largest Identity Center fills (100 to a page), so a sign of a list without an end.
+MOST_PAGES = 10_000
 
 
 def equals(attribute: str, value: str) -> str:
@@ -50,13 +53,26 @@ class ScimEndpoint:
         return self.transport.ask(call, **haste)
 
     def list_users(
-        self, filter_: str | None = None, *, names_principal: bool = False, **haste: Unpack[Haste]
+        self,
+        filter_: str | None = None,
+        *,
+        names_principal: bool = False,
+        turn_page: Callable[[], float] | None = None,
+        **haste: Unpack[Haste],
     ) -> Iterator[Mapping[str, Any]]:
         """Every user the filter leaves, page by page. Ends early only by raising.
 
-        ``names_principal``: the filter names a group that may be gone.
+        ``names_principal``: the filter names a group that may be gone. ``turn_page`` is called
+        before each page but the first, and gives that page its deadline.
         """
-        return self._pages("ListUsers", "Users", filter_, names_principal=names_principal, **haste)
+        return self._pages(
+            "ListUsers",
+            "Users",
+            filter_,
+            names_principal=names_principal,
+            turn_page=turn_page,
+            **haste,
+        )
 
     def create_group(self, body: Mapping[str, Any], **haste: Unpack[Haste]) -> Answer:
         call = Call(operation="CreateGroup", method="POST", path="Groups", body=body)
@@ -110,6 +126,7 @@ class ScimEndpoint:
         filter_: str | None,
         *,
         names_principal: bool,
+        turn_page: Callable[[], float] | None = None,
         **haste: Unpack[Haste],
     ) -> Iterator[Mapping[str, Any]]:
         """The resources of all pages; a page may hold fewer than it could, or none.
@@ -132,7 +149,12 @@ class ScimEndpoint:
             cursor = page.get("nextCursor") or None
             if cursor in seen:
                 raise Unavailable(f"{operation}: the list comes back to a page that was read")
-            seen.update({cursor} if cursor else ())
+            if len(seen) >= MOST_PAGES:
+                raise Unavailable(f"{operation}: the list does not end after {MOST_PAGES} pages")
+            if cursor is not None:
+                seen.add(cursor)
+                if turn_page is not None:
+                    haste["deadline"] = turn_page()
 
 
 def _item(collection: str, item: str) -> str:

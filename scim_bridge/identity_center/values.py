@@ -46,7 +46,7 @@ class Taken(validate.Validator):
             yield "an empty value"
         if len(value) > self._longest:
             yield f"more than {self._longest} characters ({len(value)})"
-        if characters := sorted({c for c in value if not self._allows(c)}):
+        if characters := sorted(c for c in set(value) if not self._allows(c)):
             yield "the characters " + " ".join(map(ascii, characters))
         if value.casefold() in self._reserved:
             yield f"the reserved name {value}"

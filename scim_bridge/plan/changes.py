@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import assert_never
 
 from scim_bridge.plan.state import Attributes
 
@@ -131,8 +132,10 @@ def subject(change: Change) -> str:
     match change:
         case DisableUser() | CreateUser() | UpdateUser() | EnableUser():
             return change.user
-        case _:
+        case RemoveMembers() | DeleteGroup() | CreateGroup() | UpdateGroup() | AddMembers():
             return change.group
+        case _:
+            assert_never(change)
 
 
 def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:

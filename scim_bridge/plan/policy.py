@@ -2,8 +2,20 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import assert_never
 
-from scim_bridge.plan.changes import Change, CreateUser, EnableUser, UpdateUser
+from scim_bridge.plan.changes import (
+    AddMembers,
+    Change,
+    CreateGroup,
+    CreateUser,
+    DeleteGroup,
+    DisableUser,
+    EnableUser,
+    RemoveMembers,
+    UpdateGroup,
+    UpdateUser,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +53,18 @@ def permitted(changes: Iterable[Change], switches: Switches) -> Permitted:
                         user=change.user, principal=change.principal, set=to_set, remove=to_remove
                     )
                 )
-            case _:
+            case (
+                DisableUser()
+                | RemoveMembers()
+                | DeleteGroup()
+                | CreateUser()
+                | CreateGroup()
+                | UpdateUser()
+                | UpdateGroup()
+                | EnableUser()
+                | AddMembers()
+            ):
                 kept.append(change)
+            case _:
+                assert_never(change)
     return Permitted(changes=tuple(kept), suppressed=tuple(suppressed))

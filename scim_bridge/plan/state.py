@@ -1,7 +1,7 @@
 """The values that are compared: what a target should hold, was given, and was last seen to hold."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 # A principal's attributes by SCIM attribute path, as a PATCH names them: "displayName",
@@ -89,4 +89,4 @@ class Group:
     # What becomes of a deleted group at the target (`[groups] delete`).
     when_deleted: Literal["empty", "remove"] = "empty"
     # Whether the bridge created the principal: only then may it be deleted.
-    created_here: bool = field(default=True)
+    created_here: bool

@@ -25,9 +25,18 @@ from scim_bridge.plan.changes import (
     UpdateUser,
 )
 from scim_bridge.plan.state import Principal
-from scim_bridge.sync.marks import Key, Marks
+from scim_bridge.sync.marks import Intent, Key, Marks
 from scim_bridge.sync.observed import Observations
-from scim_bridge.sync.record import Declined, Done, Ending, Found, Gone, MembersGone, TakenUp
+from scim_bridge.sync.record import (
+    Declined,
+    Done,
+    Ending,
+    Found,
+    Gone,
+    MembersGone,
+    Recorder,
+    TakenUp,
+)
 
 
 class StillThere(TryLater):
@@ -38,12 +47,18 @@ class Attempts:
     """Makes calls and looks up what an unclear answer means. Never called within a transaction."""
 
     def __init__(
-        self, database: Database, center: Center, marks: Marks, observations: Observations
+        self,
+        database: Database,
+        center: Center,
+        marks: Marks,
+        observations: Observations,
+        recorder: Recorder,
     ) -> None:
         self.database = database
         self.center = center
         self.marks = marks
         self.observations = observations
+        self.recorder = recorder
 
     def make(self, change: Change, *, deadline: float) -> Ending:
         """Make one change.
@@ -61,7 +76,12 @@ class Attempts:
             return self._refused(change, error)
 
     def _call(self, change: Change, deadline: float) -> Done:
-        applied = self.center.apply(change, deadline=deadline)
+        try:
+            applied = self.center.apply(change, deadline=deadline)
+        except Unavailable as error:
+            with self.database.transaction():
+                self.recorder.audit_unanswered(change, request_id=error.request_id)
+            raise
         return Done(change=change, principal=applied.principal, request_id=applied.request_id)
 
     def _refused(self, change: Change, error: Refused) -> Declined:
@@ -225,6 +245,10 @@ class Attempts:
         with self.database.transaction():
             if done.principal is not None:
                 self.observations.see("user", done.principal)
+            owner = self.observations.linked_to("user", target_id)
+            if owner is not None and self._is_active(owner):
+                # They are back meanwhile, and may have been given an address that is cleared now.
+                self.marks.mark(Intent(key=owner))
             record(
                 self.database,
                 action=Action.CALL,
@@ -277,6 +301,14 @@ class Attempts:
             ).one()
         gave_up = not row.active and row.email_folded != email_folded
         return row.deleted_at is not None or gave_up
+
+    def _is_active(self, user: Key) -> bool:
+        users = tables.users.c
+        with self.database.reading() as connection:
+            query = select(users.id).where(
+                users.id == user.id, users.active, users.deleted_at.is_(None)
+            )
+            return connection.scalar(query) is not None
 
     def _has_pending_change(self, key: Key) -> bool:
         with self.database.reading():

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import select
+
+from scim_bridge.directory import tables
 from scim_bridge.directory.audit import Action, record
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.resources import Resources
@@ -60,7 +63,14 @@ class Decisions:
         with self.database.transaction():
             user_id = self._user(user_name)
             self.held.let_pass(user_id)
-            self.resources.set_active(user_id, active=False)
+            if self.resources.set_active(user_id, active=False) is None:
+                record(
+                    self.database,
+                    action=Action.DEACTIVATE,
+                    kind="user",
+                    resource_id=user_id,
+                    outcome="inactive already",
+                )
             # Also for somebody who is inactive already: what they hold at the target goes.
             everything = TakeAway(everyone=True)
             key = Key(kind="user", id=user_id)
@@ -101,8 +111,7 @@ class Decisions:
 
     def _give_back(self, loss: Loss) -> None:
         if loss.category == "removal":
-            self.resources.reopen_membership(loss.group, loss.person)
-            self.marks.mark(Intent(key=_key(loss)))
+            self._give_back_membership(loss)
             return
         link = self.observations.link(_key(loss))
         if link is not None:
@@ -110,6 +119,28 @@ class Decisions:
         for group_id in self.resources.reinstate(loss.person):
             self.marks.mark(Intent(key=Key(kind="group", id=group_id)))
         self.marks.mark(Intent(key=_key(loss)))
+
+    def _give_back_membership(self, loss: Loss) -> None:
+        key = _key(loss)
+        if self._is_known(loss.person):
+            self.resources.reopen_membership(loss.group, loss.person)
+            self.marks.mark(Intent(key=key))
+        else:
+            # Nothing in the directory can say that they stay.
+            take_away = self._sparing(loss.person, key)
+            self.marks.mark(Intent(key=key, urgent=True, reversal=True, take_away=take_away))
+
+    def _is_known(self, user_id: str) -> bool:
+        users = tables.users.c
+        query = select(users.id).where(users.id == user_id)
+        return self.database.connection.scalar(query) is not None
+
+    def _sparing(self, member: str, group: Key) -> TakeAway:
+        """What is to be taken from a group, less one member, by their id at the target."""
+        taken, link = self.marks.read(group).take_away, self.observations.link(group)
+        _, seen = self.observations.members(link.target_id) if link else (None, frozenset())
+        named = taken.named | (seen if taken.everyone else frozenset())
+        return TakeAway(linked=taken.linked, named=named - {member})
 
     def _audit(self, action: Action, loss: Loss) -> None:
         record(

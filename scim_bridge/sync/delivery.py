@@ -13,7 +13,7 @@ from scim_bridge.directory.database import Database
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.write import Write
 from scim_bridge.errors import DatabaseUnavailable, Refused
-from scim_bridge.sync.intents import Intents, intents, is_removal
+from scim_bridge.sync.intents import Intents, is_removal
 from scim_bridge.sync.marks import BeingDelivered, Intent, Key, Lease, Marks
 from scim_bridge.sync.reconciler import Outcome, Reconciler
 
@@ -90,7 +90,7 @@ class Delivery:
         before = self.marks.find(key)
         was_clear = before is None or before.state == "clear"
         wanted = self.intents.of(write, impatient=impatient)
-        for intent in intents(wanted):
+        for intent in (wanted.own, *wanted.others):
             self.marks.mark(intent)
         if request is None:
             return

@@ -236,6 +236,13 @@ class HeldLosses:
         """The person's disabling is no longer wanted, or has been done."""
         self._delete("disable", [person], "")
 
+    def forget(self, key: Key) -> None:
+        """The principal is gone, and with it everything that could be lost."""
+        column = held.c.person if key.kind == "user" else held.c.group_id
+        self.database.connection.execute(
+            delete(held).where(held.c.target == self.target, column == key.id)
+        )
+
     def move(self, old: Key, new: Key) -> None:
         """What is held of an earlier record is held of the one that takes it up.
 

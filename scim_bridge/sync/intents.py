@@ -1,6 +1,5 @@
 """What a write to the directory wants of the target: its marks, made in the write's transaction."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +10,19 @@ from scim_bridge.directory.audit import Action, record
 from scim_bridge.directory.comparison import folded
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.write import Write
-from scim_bridge.identity_center.payloads import Problem, project_user
+from scim_bridge.identity_center.payloads import (
+    ONLY_AT_CREATION,
+    Problem,
+    Projection,
+    project_user,
+)
 from scim_bridge.plan.state import TakeAway
 from scim_bridge.settings import Delivery
 from scim_bridge.sync.held import HeldLosses
-from scim_bridge.sync.marks import BeingDelivered, Intent, Key, Marks, merged
-from scim_bridge.sync.observed import Observations
+from scim_bridge.sync.marks import BeingDelivered, Intent, Key, Marks
+from scim_bridge.sync.neighbours import groups_of, reports_of
+from scim_bridge.sync.observed import Observations, as_sent
+from scim_bridge.sync.succession import take_up
 
 EVERYTHING = TakeAway(everyone=True)
 
@@ -54,13 +60,18 @@ class Intents:
         """
         if write.kind == "group":
             return self._group(write, impatient)
-        self._warn_of_withheld(write)
-        return self._user(write, impatient)
+        wanted = self._user(write, impatient)
+        self._warn_of_what_is_not_sent(write)
+        return wanted
 
-    def _warn_of_withheld(self, write: Write) -> None:
+    def _warn_of_what_is_not_sent(self, write: Write) -> None:
         """Say once that a value is kept in the directory and cannot be sent."""
-        known = _withheld(write.before)
-        for problem in sorted(_withheld(write.after) - known, key=str):
+        if write.after is None:
+            return
+        before = project_user(write.before or {}, manager=None)
+        after = project_user(write.after, manager=None)
+        new = {*after.withheld} - {*before.withheld}
+        for problem in sorted((*new, *self._too_late(write.id, before, after)), key=str):
             record(
                 self.database,
                 action=Action.WARNING,
@@ -69,6 +80,20 @@ class Intents:
                 outcome="not sent",
                 facts={"attribute": problem.path, "why": problem.reason},
             )
+
+    def _too_late(self, user_id: str, before: Projection, after: Projection) -> list[Problem]:
+        """What the target takes only when it creates a user, and now has otherwise."""
+        key = Key(kind="user", id=user_id)
+        link = self.observations.link(key)
+        seen = self.observations.seen("user", link.target_id) if link else None
+        if seen is None:
+            return []
+        there = as_sent(seen.attributes, self.observations.applied(key))
+        return [
+            Problem(path=path, reason="Identity Center takes it only when it creates a user")
+            for path in ONLY_AT_CREATION
+            if after.attributes.get(path) not in (before.attributes.get(path), there.get(path))
+        ]
 
     # -- Users ----------------------------------------------------------
 
@@ -89,7 +114,7 @@ class Intents:
         """Deactivation or deletion: disable, and out of every group."""
         principal = self.observations.link(key)
         named = TakeAway(named=frozenset({principal.target_id} if principal else ()))
-        groups = {*self._groups_of(key.id), *write.left}
+        groups = self._groups_of(write)
         if principal is not None:
             seen = self.observations.groups_of(principal.target_id)
             groups |= set(self.observations.resources("group", seen).values())
@@ -107,7 +132,7 @@ class Intents:
         link = self.observations.link(key)
         if link is not None:
             self.marks.spare(link.target_id)
-        groups = sorted({*self._groups_of(key.id), *write.left})
+        groups = sorted(self._groups_of(write))
         return Wanted(
             own=Intent(key=key, reversal=True),
             others=tuple(Intent(key=Key(kind="group", id=group)) for group in groups),
@@ -149,14 +174,13 @@ class Intents:
         until = self.marks.leased_until(old)
         if until is not None and not impatient:
             raise BeingDelivered(f"the earlier record of {key.kind} {key.id} is being delivered")
-        dropped = self.marks.drop(old)
-        self.observations.move_link(old, key)
-        self.held.move(old, key)
-        if dropped is not None and dropped.state == "held":
-            # Groups that kept a leaver for as long as the leaving was held.
-            self.marks.wake("held")
+        dropped = take_up(
+            old, key, marks=self.marks, observations=self.observations, held=self.held
+        )
         if key.kind == "user":
-            self._mark_reports(old)
+            # Those who name the earlier record as their manager name nobody any more.
+            for report in reports_of(self.database, old.id):
+                self.marks.mark(Intent(key=report))
         self._audit_rehire(old, key)
         take_away = TakeAway() if dropped is None else dropped.take_away
         return Intent(
@@ -195,15 +219,6 @@ class Intents:
         )
         return None if found is None else Key(kind=write.kind, id=found)
 
-    def _mark_reports(self, manager: Key) -> None:
-        """Those who name the earlier record as their manager name nobody any more."""
-        users = tables.users
-        reports = self.database.connection.scalars(
-            select(users.c.id).where(users.c.manager_id == manager.id, users.c.deleted_at.is_(None))
-        ).all()
-        for user_id in reports:
-            self.marks.mark(Intent(key=Key(kind="user", id=user_id)))
-
     def _audit_rehire(self, old: Key, new: Key) -> None:
         record(
             self.database,
@@ -213,28 +228,9 @@ class Intents:
             related_id=old.id,
         )
 
-    def _groups_of(self, user_id: str) -> Iterable[str]:
-        memberships = tables.memberships
-        return self.database.connection.scalars(
-            select(memberships.c.group_id)
-            .where(memberships.c.member_id == user_id, memberships.c.valid_to.is_(None))
-            .distinct()
-        ).all()
-
-
-def intents(wanted: Wanted) -> Iterator[Intent]:
-    """The intents of a write, one for each resource."""
-    by_key: dict[Key, Intent] = {}
-    for intent in (wanted.own, *wanted.others):
-        earlier = by_key.get(intent.key)
-        if earlier is not None:
-            intent = Intent(
-                key=intent.key,
-                urgent=intent.urgent or earlier.urgent,
-                take_away=merged(intent.take_away, earlier.take_away),
-            )
-        by_key[intent.key] = intent
-    yield from by_key.values()
+    def _groups_of(self, write: Write) -> set[str]:
+        """The groups a user is in, and those the write took them out of."""
+        return {*(group.id for group in groups_of(self.database, write.id)), *write.left}
 
 
 def is_removal(write: Write) -> bool:
@@ -242,10 +238,6 @@ def is_removal(write: Write) -> bool:
     if write.action == "delete" or write.removed or write.named:
         return True
     return write.kind == "user" and _is_active(write.before) and not _is_active(write.after)
-
-
-def _withheld(document: dict[str, Any] | None) -> frozenset[Problem]:
-    return frozenset(project_user(document, manager=None).withheld if document else ())
 
 
 def _is_active(document: dict[str, Any] | None) -> bool:

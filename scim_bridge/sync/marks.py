@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sqlalchemy import Row, and_, case, literal, or_, select, update
+from sqlalchemy import Row, and_, case, literal, not_, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.directory import tables
@@ -24,6 +24,9 @@ State = Literal["clear", "pending", "failed", "held", "suppressed"]
 
 # By how much a lease outlives the total deadline of a call, in seconds.
 LEASE_MARGIN = 10.0
+# Nothing is ever leased or put off for longer than this, in seconds. A time further ahead was
+# written before the database's clock was set back, and must not keep a leaver waiting.
+FURTHEST_AHEAD = 600.0
 
 pending = tables.pending
 
@@ -187,21 +190,25 @@ class Marks:
                     self.mark(Intent(key=mark.key))
 
     def drop(self, key: Key) -> Mark | None:
-        """Clear a mark whatever it says, and fence off who works on it. Returns what it said."""
+        """Clear a mark whatever it says, and fence off who works on it. Returns what it said.
+
+        A lease that was never given back means, as for `claim`, that the target must be read.
+        """
         with self.database.transaction() as connection:
-            mark = self.find(key)
-            if mark is not None:
-                connection.execute(
-                    update(pending)
-                    .where(self._is(key))
-                    .values(
-                        generation=pending.c.generation + 1,
-                        lease_no=pending.c.lease_no + 1,
-                        leased_until=None,
-                        **_CLEARED,
-                    )
+            row = self._row(key)
+            if row is None:
+                return None
+            connection.execute(
+                update(pending)
+                .where(self._is(key))
+                .values(
+                    generation=pending.c.generation + 1,
+                    lease_no=pending.c.lease_no + 1,
+                    leased_until=None,
+                    **_CLEARED,
                 )
-            return mark
+            )
+            return replace(_mark(row), reread=row.reread or row.leased_until is not None)
 
     # -- Leases ---------------------------------------------------------
 
@@ -209,7 +216,7 @@ class Marks:
         """Until when somebody has the resource; None when nobody has."""
         with self.database.reading() as connection:
             until: float | None = connection.scalar(
-                select(pending.c.leased_until).where(self._is(key), pending.c.leased_until > now())
+                select(pending.c.leased_until).where(self._is(key), not_(_FREE))
             )
             return until
 
@@ -225,7 +232,7 @@ class Marks:
                 .where(
                     self._is(key),
                     pending.c.state != "clear",
-                    or_(pending.c.leased_until.is_(None), pending.c.leased_until <= now()),
+                    _FREE,
                 )
                 .values(
                     lease_no=pending.c.lease_no + 1,
@@ -354,8 +361,8 @@ class Marks:
                 .where(
                     pending.c.target == self.target,
                     pending.c.state == "pending",
-                    pending.c.next_attempt_at <= now(),
-                    or_(pending.c.leased_until.is_(None), pending.c.leased_until <= now()),
+                    _come(pending.c.next_attempt_at),
+                    _FREE,
                 )
                 # A leaver is disabled before they lose their groups: users go before groups.
                 .order_by(pending.c.urgent.desc(), pending.c.kind.desc(), pending.c.next_attempt_at)
@@ -432,6 +439,12 @@ def _earlier(one: Any, other: float) -> Any:
     return case((one < limit, one), else_=limit)
 
 
+def _come(when: ColumnElement[float]) -> ColumnElement[bool]:
+    """Whether a time has come, or can only be one of a clock that has been set back since."""
+    return or_(when <= now(), when > now() + FURTHEST_AHEAD)
+
+
+_FREE = or_(pending.c.leased_until.is_(None), _come(pending.c.leased_until))
 _NO_REMOVALS: dict[str, Any] = {
     "urgent": False,
     "revoking_since": None,

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
@@ -17,6 +18,7 @@ from scim_bridge.errors import (
     Refused,
     TargetError,
     Throttled,
+    TryLater,
     Unavailable,
 )
 from scim_bridge.identity_center.center import Center
@@ -37,8 +39,16 @@ log = structlog.get_logger(__name__)
 REMOVAL_PAUSE = 10.0
 PAUSE = 60.0
 
+# A pass that has done something this many times, and still finds a difference, ends: a target that
+# keeps showing something else is not asked without end. New writes count too; they are due at once.
+MOST_ROUNDS = 20
+
 # Asking for this many people one by one costs no more than reading a page or two of the group.
 ASK_ONE_BY_ONE = 3
+
+
+class Unsettled(TryLater):
+    """The target does what it is asked and shows something else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +100,7 @@ class Reconciler:
         self.observations = observations
         self.planning = planning
         self.recorder = recorder
-        self.attempts = Attempts(database, center, marks, observations)
+        self.attempts = Attempts(database, center, marks, observations, recorder)
         self.call_seconds = call_seconds
         self.quiet = quiet
         self.jitter = jitter
@@ -100,8 +110,8 @@ class Reconciler:
     ) -> Outcome:
         """Run a pass under a lease and give the lease back.
 
-        Reads what is desired again after its calls, until nothing differs. Never raises for what
-        the target does: the mark then stays and says why.
+        Reads what is desired again after its calls, until nothing differs, `MOST_ROUNDS` times at
+        most. Never raises for what the target does: the mark then stays and says why.
         """
         this = _Pass(lease=lease, deadline=deadline, additions=additions)
         try:
@@ -113,7 +123,8 @@ class Reconciler:
 
     def _until_nothing_differs(self, this: _Pass) -> Outcome:
         self._reread(this)
-        while True:
+        changes: tuple[Change, ...] = ()
+        for _ in range(MOST_ROUNDS):
             self._look_before_taking_away(this)
             with self.database.transaction():
                 step = self._next_step(this)
@@ -125,6 +136,11 @@ class Reconciler:
             if leaver is not None:
                 changes = self._from_unknown_groups(this, leaver)
             self._carry_out(this, changes)
+        done = sorted({type(change).__name__ for change in changes})
+        raise Unsettled(
+            f"something still differed after {MOST_ROUNDS} rounds, the last of {', '.join(done)}: "
+            "Identity Center takes it and shows something else, or writes keep coming"
+        )
 
     # -- Planning and doing ---------------------------------------------
 
@@ -154,8 +170,12 @@ class Reconciler:
         """
         left = deque(changes)
         refused: StillThere | None = None
+        # What planned the first call has just renewed the lease for it.
+        is_first = True
         while left:
-            self._write_down_between_calls(this)
+            if not is_first:
+                self._write_down_between_calls(this)
+            is_first = False
             change = left.popleft()
             try:
                 ending = self.attempts.make(change, deadline=self._deadline(this))
@@ -187,10 +207,10 @@ class Reconciler:
         return ()
 
     def _write_down_between_calls(self, this: _Pass) -> None:
-        if this.endings:
-            with self.database.transaction():
-                self.marks.renew(this.lease)
-                self._write_down(this)
+        """Write down what the last call came to, and hold the lease for all of the next."""
+        with self.database.transaction():
+            self.marks.renew(this.lease)
+            self._write_down(this)
 
     def _write_down(self, this: _Pass) -> None:
         for ending in this.endings:
@@ -200,6 +220,11 @@ class Reconciler:
     def _deadline(self, this: _Pass) -> float:
         own = time.monotonic() + self.call_seconds
         return own if this.deadline is None else min(own, this.deadline)
+
+    def _for_next_page(self, this: _Pass) -> float:
+        """The time of a list's next page: a long list must not outlast the lease."""
+        self.marks.renew(this.lease)
+        return self._deadline(this)
 
     def _haste(self, this: _Pass) -> Haste:
         return {"urgent": _read(this).urgent, "deadline": self._deadline(this)}
@@ -222,11 +247,7 @@ class Reconciler:
         read = self.center.user if key.kind == "user" else self.center.group
         haste = self._haste(this)
         principal = read(link.target_id, **haste)
-        members = (
-            self.center.members(link.target_id, **haste)
-            if key.kind == "group" and principal
-            else None
-        )
+        members = self._members(this, link.target_id) if key.kind == "group" and principal else None
         with self.database.transaction():
             self.marks.forget_reread(this.lease)
             if principal is None:
@@ -264,16 +285,21 @@ class Reconciler:
         this.looked.add(mark.generation)
         unknown = mark.take_away.named - known
         if mark.take_away.everyone or mark.take_away.linked or len(unknown) > ASK_ONE_BY_ONE:
-            members = self.center.members(link.target_id, **self._haste(this))
+            members = self._members(this, link.target_id)
             with self.database.transaction():
                 self.marks.renew(this.lease)
                 self._see_members(this, link.target_id, members)
             return
         for member in sorted(unknown):
-            if self._is_member(this, link.target_id, member):
-                with self.database.transaction():
-                    self.marks.renew(this.lease)
+            is_member = self._is_member(this, link.target_id, member)
+            with self.database.transaction():
+                self.marks.renew(this.lease)
+                if is_member:
                     self.observations.see_member(link.target_id, member)
+
+    def _members(self, this: _Pass, group: str) -> frozenset[str]:
+        turn_page = partial(self._for_next_page, this)
+        return self.center.members(group, turn_page=turn_page, **self._haste(this))
 
     def _see_members(self, this: _Pass, group: str, members: frozenset[str]) -> None:
         """Remember who is in a group, but never that somebody is out who is yet to be taken out.
@@ -392,7 +418,8 @@ class Reconciler:
         probe = self.center.circuit.next_probe
         if probe is None:
             return 1.0
-        return max(0.0, (probe - datetime.now(UTC)).total_seconds()) + 0.2
+        # No longer than any pause, whatever happened to the clock since the probe was set.
+        return min(max(0.0, (probe - datetime.now(UTC)).total_seconds()) + 0.2, PAUSE)
 
 
 def _read(this: _Pass) -> Mark:

@@ -4,9 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from sqlalchemy import select
-
-from scim_bridge.directory import tables
 from scim_bridge.directory.audit import Action, record, record_members
 from scim_bridge.directory.database import Database
 from scim_bridge.errors import Refused
@@ -24,10 +21,12 @@ from scim_bridge.plan.changes import (
     UpdateUser,
     subject,
 )
-from scim_bridge.plan.state import Attributes, Principal
+from scim_bridge.plan.state import NOTHING, Attributes, Principal
 from scim_bridge.sync.held import HeldLosses
 from scim_bridge.sync.marks import Intent, Key, Marks
+from scim_bridge.sync.neighbours import groups_of, reports_of
 from scim_bridge.sync.observed import Applied, Link, Observations
+from scim_bridge.sync.succession import take_up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +165,7 @@ class Recorder:
         self.observations.write(
             key, attributes=change.attributes, echo=principal.attributes, active=active
         )
-        self._linked(key, principal.id)
+        self._linked(key)
 
     def _updated(
         self, change: UpdateUser | EnableUser, principal: Principal, *, active: bool
@@ -218,13 +217,15 @@ class Recorder:
         link = self.observations.link(_key(change))
         if link is not None:
             self.observations.drop_link(link)
+            self.held.forget(link.key)
 
     def see(self, key: Key, principal: Principal) -> None:
         """Remember what a principal holds. Who is enabled again joins the groups that waited."""
         before = self.observations.seen(key.kind, principal.id)
         self.observations.see(key.kind, principal)
         if key.kind == "user" and principal.active and before is not None and not before.active:
-            self._mark_groups(key)
+            for group in groups_of(self.database, key.id):
+                self.marks.mark(Intent(key=group))
 
     # -- It ended otherwise ---------------------------------------------
 
@@ -246,13 +247,16 @@ class Recorder:
             resource_id=key.id,
             facts={"targetId": principal.id, "why": "created by a call whose answer was lost"},
         )
-        self._linked(key, principal.id)
+        self._linked(key)
 
     def _taken_up(self, ending: TakenUp) -> None:
-        """Move the link of a deleted record, whose own mark is done, to the new one."""
+        """Move the link of a deleted record to the new one that was made beside it."""
         key = _key(ending.change)
-        self.observations.move_link(ending.earlier, key)
-        self.held.move(ending.earlier, key)
+        left = take_up(
+            ending.earlier, key, marks=self.marks, observations=self.observations, held=self.held
+        )
+        if left is not None and left.take_away != NOTHING:
+            self.marks.mark(Intent(key=key, urgent=True, take_away=left.take_away))
         self.see(key, ending.principal)
         record(
             self.database,
@@ -262,7 +266,7 @@ class Recorder:
             related_id=ending.earlier.id,
             facts={"targetId": ending.principal.id},
         )
-        self._linked(key, ending.principal.id)
+        self._linked(key)
 
     def _gone(self, key: Key) -> None:
         link = self.observations.link(key)
@@ -272,8 +276,7 @@ class Recorder:
     def drop_link(self, link: Link) -> None:
         """Forget a principal that somebody deleted at the target."""
         self.observations.drop_link(link)
-        if link.key.kind == "user":
-            self.held.release(link.key.id)
+        self.held.forget(link.key)
         record(
             self.database,
             action=Action.LINK_DROPPED,
@@ -307,34 +310,18 @@ class Recorder:
 
     # -- What follows from a link ---------------------------------------
 
-    def _linked(self, key: Key, target_id: str) -> None:
+    def _linked(self, key: Key) -> None:
         """Mark those who waited for this principal: its groups, and whose manager it is."""
         if key.kind != "user":
             return
-        self._mark_groups(key)
-        users = tables.users
-        reports = self.database.connection.scalars(
-            select(users.c.id).where(users.c.manager_id == key.id, users.c.deleted_at.is_(None))
-        ).all()
-        for user_id in reports:
-            self.marks.mark(Intent(key=Key(kind="user", id=user_id)))
-
-    def _mark_groups(self, user: Key) -> None:
-        memberships = tables.memberships
-        groups = self.database.connection.scalars(
-            select(memberships.c.group_id)
-            .where(memberships.c.member_id == user.id, memberships.c.valid_to.is_(None))
-            .distinct()
-        ).all()
-        for group_id in groups:
-            self.marks.mark(Intent(key=Key(kind="group", id=group_id)))
+        for neighbour in (*groups_of(self.database, key.id), *reports_of(self.database, key.id)):
+            self.marks.mark(Intent(key=neighbour))
 
     # -- The audit trail ------------------------------------------------
 
     def audit(self, ending: Done) -> None:
         """Name a call in the audit trail, also one whose outcome nobody may record any more."""
         change = ending.change
-        facts = {"change": type(change).__name__}
         if isinstance(change, AddMembers | RemoveMembers):
             people = self.observations.resources("user", change.members)
             record_members(
@@ -342,18 +329,30 @@ class Recorder:
                 action=Action.CALL,
                 group_id=change.group,
                 members=[people.get(member, member) for member in change.members],
-                facts=facts,
+                facts={"change": type(change).__name__},
                 target_request_id=ending.request_id,
             )
             return
+        self._audit_call(change, request_id=ending.request_id)
+
+    def audit_unanswered(self, change: Change, *, request_id: str | None) -> None:
+        """Name a call that may have been done, though nobody can tell. Of members, only the group:
+        such a call is made again and again.
+        """
+        self._audit_call(change, request_id=request_id, action=Action.UNANSWERED)
+
+    def _audit_call(
+        self, change: Change, *, request_id: str | None, action: Action = Action.CALL
+    ) -> None:
         key = _key(change)
         record(
             self.database,
-            action=Action.CALL,
+            action=action,
             kind=key.kind,
             resource_id=key.id,
-            facts={**facts, "attributes": _attribute_names(change)},
-            target_request_id=ending.request_id,
+            outcome="ok" if action is Action.CALL else "not known",
+            facts={"change": type(change).__name__, "attributes": _attribute_names(change)},
+            target_request_id=request_id,
         )
 
     def _after(self, key: Key, to_set: Attributes, remove: tuple[str, ...]) -> dict[str, Any]:
@@ -392,5 +391,7 @@ def _attribute_names(change: Change) -> list[str]:
             return sorted(change.attributes)
         case UpdateUser() | UpdateGroup() | EnableUser():
             return sorted([*change.set, *change.remove])
-        case _:
+        case DisableUser() | DeleteGroup() | AddMembers() | RemoveMembers():
             return []
+        case _:
+            assert_never(change)

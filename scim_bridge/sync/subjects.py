@@ -1,14 +1,14 @@
 """One user or group as the difference sees it: from the directory and from what is observed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Row, and_, select
 
 from scim_bridge.directory import tables
 from scim_bridge.directory.database import Database
-from scim_bridge.identity_center.payloads import project_group, project_user
+from scim_bridge.identity_center.payloads import ONLY_AT_CREATION, project_group, project_user
 from scim_bridge.identity_center.values import external_id_is_sendable
 from scim_bridge.lifecycle.access import Member, effective_members
 from scim_bridge.plan.state import Group, GroupState, TakeAway, User, UserState
@@ -42,15 +42,18 @@ class Subjects:
         key = Key(kind="user", id=user_id)
         link, last = self.observations.link(key), self.observations.applied(key)
         seen = self.observations.seen("user", link.target_id) if link else None
+        desired = self._desired_user(row, link)
         return User(
             id=user_id,
             external_id=self.external_id(row),
-            desired=self._desired_user(row, link),
+            desired=_changeable(desired) if desired and seen else desired,
             applied=UserState(attributes=last.attributes, active=last.active)
             if last and last.was_answered
             else None,
             principal=link.target_id if link else None,
-            observed=UserState(attributes=as_sent(seen.attributes, last), active=seen.active)
+            observed=_changeable(
+                UserState(attributes=as_sent(seen.attributes, last), active=seen.active)
+            )
             if seen
             else None,
         )
@@ -91,7 +94,12 @@ class Subjects:
         return str(row.id)
 
     def _unlinked_group(self, row: Row[Any]) -> Group:
-        return Group(id=row.id, external_id=self.external_id(row), desired=self._desired_group(row))
+        return Group(
+            id=row.id,
+            external_id=self.external_id(row),
+            desired=self._desired_group(row),
+            created_here=False,
+        )
 
     def _desired_user(self, row: Row[Any], link: Link | None) -> UserState | None:
         if row.deleted_at is not None and link is None:
@@ -155,3 +163,9 @@ class Subjects:
             select(table).where(table.c.id == resource_id)
         ).one_or_none()
         return row
+
+
+def _changeable(state: UserState) -> UserState:
+    """Without what the target takes only when it creates a user: no call would change it."""
+    kept = {path: value for path, value in state.attributes.items() if path not in ONLY_AT_CREATION}
+    return replace(state, attributes=kept)

@@ -271,7 +271,7 @@ def entry(action: str = "update", **fields: Any) -> Entry:
             "[operation PatchGroup, status 400, target request aws-1]",
         ),
         (entry("rehire", related_id="old"), "client:hr took back user ada (before: old)"),
-        (entry("link-moved", related_id="old"), "client:hr moved the link to user ada (with old)"),
+        (entry("link", related_id="old"), "client:hr linked user ada (with old)"),
         (
             entry("retry", actor="operator:sam", kind=None, resource_id=None),
             "operator:sam asked to try again",

@@ -215,6 +215,21 @@ def test_a_change_that_cannot_be_stored_does_not_change_the_call(clock: Clock) -
     assert circuit.state == "open"
 
 
+def test_a_defect_in_telling_does_not_keep_the_door_closed(clock: Clock) -> None:
+    """A probe that was let through ends, whatever became of what was told of it."""
+
+    def fail(standing: Standing) -> None:
+        raise ValueError(standing.state)
+
+    circuit = Circuit(on_change=fail, clock=clock, now=clock.wall)
+    end(circuit, DoorClosed("closed"))
+    clock.now += PROBE_AFTER
+
+    end(circuit)
+
+    assert circuit.state == "closed"
+
+
 def test_the_real_clocks_are_the_default() -> None:
     """`since` is the time of day, in UTC."""
     circuit = Circuit()

@@ -1,6 +1,7 @@
 """The calls of the SCIM endpoint: their wire form, and lists page by page."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -10,7 +11,8 @@ import responses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim_bridge.errors import DoorClosed, Missing, Unavailable
+from scim_bridge.errors import DoorClosed, Missing, Throttled, Unavailable
+from scim_bridge.identity_center import scim_endpoint
 from scim_bridge.identity_center.circuit import Circuit
 from scim_bridge.identity_center.pacer import Pacer
 from scim_bridge.identity_center.scim_endpoint import ScimEndpoint, _query, both, equals
@@ -136,6 +138,34 @@ def test_an_empty_list_may_leave_its_resources_out(
     """RFC 7644 section 3.4.2: Resources is required only if there are any."""
     wire.get(f"{BASE}/Users", json={"totalResults": 0})
     assert list(endpoint.list_users()) == []
+
+
+def test_a_list_without_an_end_fails(
+    endpoint: ScimEndpoint, wire: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many pages a defect shows, the caller is not kept for ever."""
+    monkeypatch.setattr(scim_endpoint, "MOST_PAGES", 3)
+    for number in range(5):
+        wire.get(f"{BASE}/Users", json=page(f"u{number}", cursor=f"c{number}"))
+    wire.assert_all_requests_are_fired = False
+
+    with pytest.raises(Unavailable, match="does not end after 3 pages"):
+        list(endpoint.list_users())
+
+
+def test_each_page_but_the_first_has_the_time_it_is_given(
+    endpoint: ScimEndpoint, wire: responses.RequestsMock
+) -> None:
+    """So that a long list does not have to come within the time of one call."""
+    wire.get(f"{BASE}/Users", json=page("u1", cursor="a"))
+    wire.get(f"{BASE}/Users", json=page("u2", cursor="b"))
+    deadlines = iter([time.monotonic() + 60, time.monotonic() - 1])
+
+    listed = endpoint.list_users(turn_page=lambda: next(deadlines))
+
+    assert [next(listed)["id"], next(listed)["id"]] == ["u1", "u2"]
+    with pytest.raises(Throttled):
+        next(listed)
 
 
 def test_a_list_that_fails_on_a_later_page_fails(

@@ -208,7 +208,10 @@ def test_a_linked_user_is_brought_right_in_one_call(desired, applied, observed, 
 )
 def test_a_group_without_a_link_is_created_empty_if_wanted(desired, take_away, expected):
     """Members are added in the pass after, by name, at most a hundred a call."""
-    assert_plan(Group(id="g", external_id="x", desired=desired, take_away=take_away), *expected)
+    assert_plan(
+        Group(id="g", external_id="x", desired=desired, take_away=take_away, created_here=False),
+        *expected,
+    )
 
 
 @pytest.mark.parametrize(
@@ -319,6 +322,7 @@ def test_a_linked_group_is_brought_right(desired, applied, observed, take_away, 
         observed=observed,
         take_away=take_away,
         linked=frozenset("abc"),
+        created_here=True,
     )
 
     assert_plan(subject, *expected)
@@ -335,6 +339,7 @@ def test_an_attribute_of_a_group_that_was_applied_and_is_not_wanted_is_removed()
         applied=applied,
         principal="q",
         observed=held,
+        created_here=True,
     )
 
     assert_plan(subject, UpdateGroup(group="g", principal="q", set={}, remove=("ours",)))
@@ -392,6 +397,7 @@ def test_a_deleted_group_that_is_empty_is_done():
         principal="q",
         observed=group(),
         take_away=TakeAway(everyone=True),
+        created_here=True,
     )
 
     assert_plan(subject)
@@ -399,7 +405,9 @@ def test_a_deleted_group_that_is_empty_is_done():
 
 def test_a_group_without_a_link_has_no_surplus():
     """Nobody is counted as losing what is not there."""
-    subject = Group(id="g", external_id="x", desired=None, take_away=TakeAway(everyone=True))
+    subject = Group(
+        id="g", external_id="x", desired=None, take_away=TakeAway(everyone=True), created_here=False
+    )
 
     assert surplus(subject) == frozenset()
 

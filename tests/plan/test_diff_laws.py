@@ -72,6 +72,7 @@ def test_equal_states_of_a_group_plan_nothing(state, applied, take_away):
         observed=state,
         take_away=take_away,
         linked=frozenset(PEOPLE),
+        created_here=True,
     )
 
     assert diff_group(group) == ()
@@ -278,6 +279,7 @@ def test_members_go_in_as_few_calls_as_can_be(joining, leaving):
         applied=GroupState(attributes={}, members=leavers),
         principal="p",
         observed=GroupState(attributes={}, members=leavers),
+        created_here=True,
     )
 
     changes = diff_group(group)
@@ -309,6 +311,7 @@ def test_the_surplus_is_what_the_plan_takes_out(desired, applied, observed, take
         observed=observed,
         take_away=take_away,
         linked=linked,
+        created_here=True,
     )
 
     removed = {

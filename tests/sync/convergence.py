@@ -438,11 +438,14 @@ class Model:
                     yield f"{name} has {attribute} {shown!r}, not {person.attributes!r}"
 
     def _acceptable(self, person: Person, attribute: str, center: "Held") -> set[str | None]:
-        """What an attribute may be. Who is inactive keeps what they had, or loses the address."""
+        """What an attribute may be. Who is inactive keeps what they had when they became so.
+
+        But an address that somebody else needs; and a manager who was not there yet may be missing.
+        """
         wanted = {person.attributes.get(attribute)}
         if not person.effective:
             wanted = {None if value == "None" else value for value in person.had[attribute]}
-            wanted |= {None} if attribute == "email" else set()
+            wanted |= {None} if attribute in ("email", "manager") else set()
         if attribute != "manager":
             return wanted
         return {one for record in wanted for one in self._principals(record, center)}

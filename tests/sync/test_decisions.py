@@ -42,6 +42,18 @@ def test_what_an_operator_did_carries_their_name_and_reason(directory: Directory
     assert '"reason":"left at once"' in entry.facts
 
 
+def test_a_deprovision_of_somebody_inactive_is_audited_too(directory: Directory) -> None:
+    """It takes away what they hold by now, so it is an act of the operator like any other."""
+    directory.add_user("ada", active=False)
+
+    with acting(Actor(name="operator:root", reason="to be sure")):
+        directory.decisions.deprovision("ada")
+
+    (entry,) = directory.audited("deactivate")
+    assert (entry.actor, entry.outcome) == ("operator:root", "inactive already")
+    assert '"reason":"to be sure"' in entry.facts
+
+
 def test_another_try_is_audited(directory: Directory) -> None:
     """Also when there was nothing to try."""
     assert directory.decisions.retry() == 0

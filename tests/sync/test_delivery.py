@@ -938,6 +938,43 @@ def test_a_value_that_cannot_be_sent_is_audited_once_and_the_rest_arrives(
     assert directory.states() == {"clear"}
 
 
+def test_roles_of_somebody_who_is_there_are_not_sent_and_that_is_audited(
+    directory: Directory, sandbox: Sandbox
+) -> None:
+    """PatchUser cannot modify roles (AWS SCIM developer guide): no call, once a warning."""
+    ada = directory.add_user("ada", roles=[{"value": "engineer"}])
+    assert directory.audited("warning") == []
+    sandbox.forget_calls()
+
+    directory.change_user(ada, roles=[{"value": "manager"}])
+    assert sandbox.calls() == {}
+    directory.change_user(ada, title="Analyst")
+    directory.change_user(ada, roles=[])
+
+    assert sandbox.user("ada")["roles"][0]["value"] == "engineer"
+    assert sandbox.user("ada")["title"] == "Analyst"
+    warnings = directory.audited("warning")
+    assert ['"attribute":"roles"' in row.facts for row in warnings] == [True, True]
+    assert {row.outcome for row in warnings} == {"not sent"}
+    assert not any("roles" in row.facts for row in directory.audited("call")[1:])
+    assert directory.states() == {"clear"}
+
+
+def test_roles_that_somebody_has_already_need_no_warning(
+    directory: Directory, sandbox: Sandbox
+) -> None:
+    """Hired again, or changed back: what Identity Center holds is what is wanted."""
+    ada = directory.add_user("ada", roles=[{"value": "engineer"}])
+    directory.delete_user(ada)
+
+    new = directory.add_user("ada", roles=[{"value": "engineer"}])
+    assert directory.audited("warning") == []
+    directory.change_user(new, roles=[{"value": "manager"}])
+    directory.change_user(new, roles=[{"value": "engineer"}])
+
+    assert len(directory.audited("warning")) == 1
+
+
 def test_switched_off_creations_are_suppressed_and_shown(
     assemble: Assemble, sandbox: Sandbox
 ) -> None:

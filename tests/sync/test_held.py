@@ -8,6 +8,7 @@ from scim_bridge.directory import tables
 from scim_bridge.errors import OperatorError
 from scim_bridge.settings import Safety
 from scim_bridge.sync.overview import HeldSet
+from scim_bridge.sync.subjects import Naming
 from tests.sync.conftest import Directory, Sandbox
 
 Assemble = Callable[..., Directory]
@@ -435,6 +436,28 @@ def test_rejected_removals_are_given_back(braked: Directory, sandbox: Sandbox) -
     assert braked.overview().held_sets == []
 
 
+@pytest.mark.parametrize("decision", ["approve", "reject"])
+def test_the_removal_of_people_the_directory_does_not_know_can_be_decided(
+    braked: Directory, sandbox: Sandbox, decision: str
+) -> None:
+    """A deletion takes out everybody; who came by hand stays if an operator says so."""
+    braked.hire(5)
+    group_id = _filled(braked, [])
+    names = [f"stranger{n:02}" for n in range(22)]
+    for name in names:
+        sandbox.make_user(name)
+    sandbox.join("everyone", *names)
+    braked.delete_group(group_id)
+    assert len(sandbox.members("everyone")) == 2
+
+    getattr(braked.decisions, decision)(_held(braked).id)
+    braked.deliver()
+
+    assert len(sandbox.members("everyone")) == (2 if decision == "reject" else 0)
+    assert braked.overview().held_sets == []
+    assert braked.states() == {"clear"}
+
+
 def test_a_set_that_is_not_there_cannot_be_decided(braked: Directory) -> None:
     """The command says so, and what to do."""
     with pytest.raises(OperatorError, match="no held set 'nonsense'"):
@@ -499,6 +522,40 @@ def test_an_addition_ends_a_held_removal(braked: Directory, sandbox: Sandbox) ->
     assert len(sandbox.members("everyone")) == 22
     assert braked.overview().held_sets == []
     assert braked.states() == {"clear"}
+
+
+def test_what_is_gone_at_identity_center_is_not_held_any_more(
+    braked: Directory, sandbox: Sandbox
+) -> None:
+    """Nobody is asked about a loss that somebody else has brought about."""
+    people = braked.hire(22)
+    group_id = _filled(braked, people)
+    braked.change_members(group_id, replace=[])
+    assert _held(braked).people == 2
+
+    sandbox.remove_group("everyone")
+    braked.change_group(group_id, displayName="nobody")
+    braked.deliver()
+
+    assert sandbox.members("nobody") == set()
+    assert braked.overview().held_sets == []
+    assert braked.states() == {"clear"}
+
+
+def test_a_group_that_is_removed_leaves_no_approval_behind(
+    assemble: Assemble, sandbox: Sandbox
+) -> None:
+    """An approval is for one loss, and a deletion is the loss of everybody in the group."""
+    braked = assemble(safety=Safety(), naming=Naming(when_deleted="remove"))
+    group_id = _filled(braked, braked.hire(22))
+    braked.delete_group(group_id)
+
+    braked.decisions.approve(_held(braked).id)
+    braked.deliver()
+
+    assert sandbox.state()["groups"] == []
+    with braked.database.reading() as connection:
+        assert connection.execute(tables.held.select()).all() == []
 
 
 # -- An operator's own deprovision -------------------------------------------------------

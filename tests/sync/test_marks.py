@@ -392,3 +392,37 @@ def test_marks_of_another_target_are_none_of_ours(marks: Marks, database: Databa
     assert other.due(10) == []
     assert other.claim(ADA) is None
     assert other.wake("pending") == 0
+
+
+def test_dropping_a_mark_whose_holder_was_lost_says_that_the_target_must_be_read(
+    marks: Marks, lease: Lease
+) -> None:
+    """What the lost holder sent is not known, and whoever takes over must not trust what was."""
+    _shift(marks, "leased_until", -60)
+
+    dropped = marks.drop(ADA)
+
+    assert dropped is not None
+    assert dropped.reread is True
+
+
+def test_a_mark_whose_lease_was_given_back_asks_for_no_reading(marks: Marks, lease: Lease) -> None:
+    """Everything that was sent has been written down."""
+    marks.settle(lease, marks.read(ADA), "held")
+
+    dropped = marks.drop(ADA)
+
+    assert dropped is not None
+    assert dropped.reread is False
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_waiting(marks: Marks, lease: Lease) -> None:
+    """A lease and a pause of the time before are over, however far ahead they seem to end."""
+    marks.mark(Intent(key=BOB))
+    for column in ("leased_until", "next_attempt_at"):
+        _shift(marks, column, 3600)
+
+    assert set(marks.due(10)) == {ADA, BOB}
+    assert marks.leased_until(ADA) is None
+    assert _claimed(marks, ADA).number == lease.number + 1
+    assert marks.read(ADA).reread is True

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from scim_bridge.errors import Refused
+from scim_bridge.settings import Safety
 from scim_bridge.sync.marks import Intent, Key, LeaseLost
 from tests.sync.conftest import Directory, Sandbox, eventually
 
@@ -52,6 +53,11 @@ def _after_call(directory: Directory, act: Callable[[], None], *, operation: str
         return applied
 
     directory.center.apply = acted  # type: ignore[method-assign]
+
+
+def _killed() -> None:
+    """As if the process were killed here: nothing that follows is done."""
+    raise KeyboardInterrupt
 
 
 # -- Rollback over a newer write ---------------------------------------------------------
@@ -194,6 +200,68 @@ def test_a_rehire_that_does_not_wait_comes_after_the_disable_that_is_in_flight(
     directory.expire_leases()
     directory.deliver()
     assert sandbox.is_active("ada")
+    assert directory.states() == {"clear"}
+
+
+def test_a_rehire_after_a_crash_in_the_disable_of_the_earlier_record_enables(
+    directory: Directory, sandbox: Sandbox
+) -> None:
+    """Whether the disable was sent nobody has written down: the user is read first."""
+    old = directory.add_user("ada")
+    _after_call(directory, _killed, operation="DisableUser")
+    with pytest.raises(KeyboardInterrupt):
+        directory.delete_user(old)
+    assert not sandbox.is_active("ada")
+    directory.expire_leases()
+
+    directory.add_user("ada")
+    directory.deliver()
+
+    assert sandbox.is_active("ada")
+    assert directory.states() == {"clear"}
+
+
+def test_a_rehire_beside_a_creation_in_flight_leaves_nothing_held(
+    assemble: Assemble, sandbox: Sandbox
+) -> None:
+    """The new record takes everything over at the conflict: also what was to be taken away."""
+    directory = assemble(wait=0, safety=Safety())
+    for user_id in directory.hire(20)[:5]:
+        directory.change_user(user_id, active=False)
+    directory.deliver()
+    sandbox.fault("CreateUser", drop_answer=True)
+    old = directory.add_user("ada")
+    directory.deliver()
+    sandbox.make_group("unknown", "ada")
+    directory.delete_user(old)
+
+    new = directory.add_user("ada")
+    directory.deliver()
+
+    assert directory.principal("user", new) == sandbox.user("ada")["id"]
+    assert sandbox.is_active("ada")
+    assert sandbox.members("unknown") == set()
+    assert directory.overview().held_sets == []
+    assert directory.states() == {"clear"}
+
+
+def test_an_address_cleared_under_somebody_who_is_back_is_given_again(
+    assemble: Assemble, sandbox: Sandbox
+) -> None:
+    """An address is cleared of who was deleted; whoever is hired again meanwhile has their own."""
+    directory, beside = assemble(), assemble()
+    directory.delete_user(directory.add_user("ada", emails=[{"value": "a@example.com"}]))
+    _before_call(
+        directory,
+        lambda: beside.add_user("ada", emails=[{"value": "new@example.com"}]),
+        operation="UpdateUser",
+    )
+
+    directory.add_user("bob", emails=[{"value": "a@example.com"}])
+    directory.deliver()
+
+    assert sandbox.user("bob")["emails"][0]["value"] == "a@example.com"
+    assert sandbox.user("ada")["emails"][0]["value"] == "new@example.com"
     assert directory.states() == {"clear"}
 
 

@@ -1,10 +1,17 @@
 """One pass: a resource is brought right under its lease, call by call."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from scim_bridge.directory import tables
 from scim_bridge.errors import Refused
+from scim_bridge.sync.marks import LEASE_MARGIN
+from scim_bridge.sync.reconciler import MOST_ROUNDS, PAUSE
 from tests.sync.conftest import Directory, Sandbox
 
 Assemble = Callable[..., Directory]
@@ -99,3 +106,146 @@ def test_every_call_is_audited_with_the_id_aws_gave_it(
     changing = [e["request_id"] for e in sandbox.journal() if e["method"] in ("POST", "PATCH")]
     audited = [row.target_request_id for row in directory.audited("call")]
     assert sorted(audited) == sorted(changing)
+
+
+# -- A pass ends ---------------------------------------------------------------------------
+
+
+def test_a_target_that_keeps_showing_something_else_is_not_asked_without_end(
+    directory: Directory, sandbox: Sandbox
+) -> None:
+    """The pass ends, the mark stays and says why, and the next pass heals it."""
+    ada = directory.add_user("ada")
+    apply = directory.center.apply
+
+    def still_active(change: Any, **haste: Any) -> Any:
+        applied = apply(change, **haste)
+        return replace(applied, principal=replace(applied.principal, active=True))
+
+    directory.center.apply = still_active  # type: ignore[method-assign]
+    directory.change_user(ada, active=False)
+
+    row = directory.mark_row("user", ada)
+    assert (row.state, row.urgent) == ("pending", True)
+    assert "DisableUser: Identity Center takes it and shows something else" in row.last_error
+    assert sandbox.count("PatchUser") == MOST_ROUNDS
+    directory.center.apply = apply  # type: ignore[method-assign]
+    directory.deliver()
+    assert directory.states() == {"clear"}
+
+
+# -- The lease holds for each call ---------------------------------------------------------
+
+
+@pytest.fixture
+def hours(directory: Directory) -> Callable[[], None]:
+    """Before each call the lease holds for all of it; and each call takes nearly that long."""
+
+    def passed() -> None:
+        columns = tables.pending.c
+        leased, now = columns.leased_until.is_not(None), directory.database.clock()
+        with directory.database.transaction() as connection:
+            untils = connection.scalars(select(columns.leased_until).where(leased)).all()
+            connection.execute(
+                tables.pending.update()
+                .where(leased)
+                .values(leased_until=columns.leased_until - LEASE_MARGIN)
+            )
+        assert untils
+        assert all(until - now > directory.reconciler.call_seconds for until in untils)
+
+    return passed
+
+
+def test_the_lease_holds_for_each_of_a_run_of_refused_calls(
+    directory: Directory, sandbox: Sandbox, hours: Callable[[], None]
+) -> None:
+    """Who is refused among several is found out by halves, which takes its time."""
+    people = directory.hire(8)
+    group_id = directory.add_group("crew")
+    sandbox.fault("PatchGroup", status=400, times=-1)
+    apply = directory.center.apply
+
+    def slow(change: Any, **haste: Any) -> Any:
+        hours()
+        return apply(change, **haste)
+
+    directory.center.apply = slow  # type: ignore[method-assign]
+    directory.change_members(group_id, add=people)
+    directory.deliver()
+
+    assert sandbox.count("PatchGroup") == 15
+    assert directory.mark_state("group", group_id) == "failed"
+
+
+def test_the_lease_holds_for_each_question_after_a_member(
+    directory: Directory, hours: Callable[[], None]
+) -> None:
+    """A few people who are named are asked about one by one."""
+    people = directory.hire(3)
+    group_id = directory.add_group("crew")
+    is_member = directory.center.is_member
+
+    def slow(*asked: Any, **haste: Any) -> bool:
+        hours()
+        return is_member(*asked, **haste)
+
+    directory.center.is_member = slow  # type: ignore[method-assign]
+    directory.change_members(group_id, remove=people)
+
+    assert directory.mark_state("group", group_id) == "clear"
+
+
+def test_the_lease_holds_for_each_page_of_a_group(
+    directory: Directory, sandbox: Sandbox, hours: Callable[[], None]
+) -> None:
+    """Each page has its own time, so that a group of any size can be read."""
+    people = directory.hire(101)
+    group_id = directory.add_group("crew", *people)
+    directory.deliver()
+    sandbox.forget_calls()
+    endpoint = directory.center._endpoint
+    ask, deadlines = endpoint.transport.ask, []
+
+    def slow(call: Any, **haste: Any) -> Any:
+        if call.operation == "ListUsers":
+            hours()
+            deadlines.append(haste["deadline"])
+        return ask(call, **haste)
+
+    endpoint.transport.ask = slow  # type: ignore[method-assign]
+    directory.replace_group(group_id, "crew", people[0])
+
+    assert len(deadlines) == 2
+    assert sandbox.members("crew") == {"person000"}
+
+
+# -- What is written down ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [{"drop_answer": True}, {"status": 500}])
+def test_a_call_without_an_answer_is_in_the_trail(
+    directory: Directory, sandbox: Sandbox, fault: dict[str, Any]
+) -> None:
+    """It may have been done, and who reads the trail must know of it."""
+    ada = directory.add_user("ada")
+    sandbox.fault("PatchUser", **fault)
+
+    directory.change_user(ada, active=False)
+
+    (lost,) = directory.audited("unanswered")
+    assert (lost.outcome, lost.resource_id) == ("not known", ada)
+    assert '"change":"DisableUser"' in lost.facts
+    (call,) = sandbox.requests("PatchUser")
+    assert lost.target_request_id == (call["request_id"] if "status" in fault else None)
+
+
+def test_a_probe_whose_time_was_set_before_the_clock_jumped_is_not_waited_for(
+    directory: Directory,
+) -> None:
+    """The clock that says when the next probe is may be set back by any time."""
+    circuit = directory.center.circuit
+    later = datetime.now(UTC) + timedelta(hours=1)
+    circuit._standing = replace(circuit.standing, next_probe=later)
+
+    assert directory.reconciler._until_next_probe() <= PAUSE

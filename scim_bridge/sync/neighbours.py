@@ -1,0 +1,27 @@
+"""Which resources show a user's principal: the groups they are in, and those they manage?"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from scim_bridge.directory.database import Database
+from scim_bridge.directory.tables import memberships, users
+from scim_bridge.sync.marks import Key
+
+
+def groups_of(database: Database, user_id: str) -> Sequence[Key]:
+    """The groups a user is in by the directory, effective or not."""
+    found = database.connection.scalars(
+        select(memberships.c.group_id)
+        .where(memberships.c.member_id == user_id, memberships.c.valid_to.is_(None))
+        .distinct()
+    )
+    return [Key(kind="group", id=group_id) for group_id in found]
+
+
+def reports_of(database: Database, user_id: str) -> Sequence[Key]:
+    """The users who name a user as their manager."""
+    found = database.connection.scalars(
+        select(users.c.id).where(users.c.manager_id == user_id, users.c.deleted_at.is_(None))
+    )
+    return [Key(kind="user", id=report) for report in found]
