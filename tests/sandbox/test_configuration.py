@@ -35,6 +35,7 @@ def test_a_signing_bridge_gets_everything_it_needs(tmp_path, server):
             "identity_store_id": IDENTITY_STORE_ID,
             "instance_arn": INSTANCE_ARN,
             "endpoint_url": server.url,
+            "calls_per_second": 200,
         },
         "safety": {"brake": False},
     }

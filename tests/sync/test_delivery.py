@@ -12,7 +12,7 @@ from scim_bridge.directory.database import Database
 from scim_bridge.errors import Conflict, DatabaseUnavailable, Refused
 from scim_bridge.plan.policy import Switches
 from scim_bridge.sync.preview import preview
-from tests.sync.conftest import Directory, Sandbox
+from tests.sync.conftest import Directory, Sandbox, eventually
 
 Assemble = Callable[..., Directory]
 
@@ -482,6 +482,12 @@ def test_a_client_is_answered_when_the_wait_is_over(assemble: Assemble, sandbox:
 
     assert time.monotonic() - begun < 0.8
     assert directory.mark_state("user", user_id) == "pending"
+
+    # What is on its way arrives, and must not do so in another test.
+    eventually(lambda: sandbox.names() == {"ada"})
+    directory.deliver()
+    assert sandbox.user("ada")["externalId"] == user_id
+    assert directory.states() == {"clear"}
 
 
 def test_a_pause_that_identity_center_asks_for_does_not_keep_a_leaver_for_long(
