@@ -101,7 +101,7 @@ def test_the_pins_cover_what_is_required():
     """deploy/requirements.txt has each dependency, with hashes and no host."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     pins = (ROOT / "deploy" / "requirements.txt").read_text(encoding="utf-8")
-    pinned = set(re.findall(r"^([a-z0-9-]+)==", pins, flags=re.MULTILINE))
+    pinned = set(re.findall(r"^([a-z0-9-]+)(?:\[[a-z0-9,-]+\])?==", pins, flags=re.MULTILINE))
     wanted = {re.match(r"[a-z0-9-]+", line)[0] for line in project["dependencies"]}
 
     assert wanted <= pinned
