@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -31,7 +32,7 @@ from scim_bridge.sync.held import HeldLosses
 from scim_bridge.sync.intents import Intents
 from scim_bridge.sync.marks import Marks
 from scim_bridge.sync.observed import Observations
-from scim_bridge.sync.overview import Overview, overview, remember_door
+from scim_bridge.sync.overview import Overview, door_opened_within, overview, remember_door
 from scim_bridge.sync.planning import Planning
 from scim_bridge.sync.reconciler import Reconciler
 from scim_bridge.sync.record import Recorder
@@ -69,6 +70,7 @@ class Bridge:
 
         def upkeep() -> None:
             self.show_door()
+            self.hear_of_door()
             sealer.seal()
 
         return Worker(marks=self.marks, reconciler=self.reconciler, upkeep=upkeep)
@@ -83,7 +85,14 @@ class Bridge:
         if shown is None or shown.circuit == "closed" or circuit.state != "closed":
             return
         if circuit.silence is not None and circuit.silence < shown.age:
-            remember_door(self.database, TARGET, circuit="closed", cause=None)
+            _open_for_all(self.database, self.marks)
+
+    def hear_of_door(self) -> None:
+        """Try again at once when another process found the door open. For the worker: what it put
+        off until its own next probe is due now.
+        """
+        if self.center.circuit.listen():
+            self.marks.wake("pending")
 
     def forget_door(self) -> None:
         """Forget what an earlier run knew of Identity Center's door. For whoever starts a bridge:
@@ -107,7 +116,9 @@ def build(settings: Settings, *, processes: int = 1) -> Bridge:
     timeout = settings.identity_center.timeout
     marks = Marks(database, TARGET, call_seconds=timeout)
     center = connect(
-        _with_share(settings.identity_center, processes), on_change=_on_door(database, marks)
+        _with_share(settings.identity_center, processes),
+        on_change=_on_door(database, marks),
+        works_elsewhere=partial(door_opened_within, database, TARGET),
     )
     observations = Observations(database, TARGET)
     held = HeldLosses(database, TARGET, settings.safety)
@@ -176,17 +187,21 @@ def _written(database: Database, delivery: Delivery) -> Callable[[Write], None]:
 
 
 def _on_door(database: Database, marks: Marks) -> Callable[[Standing], None]:
-    """Write every change of the door down, where `status` and the other processes see it.
-
-    When the door opens, what waited for the next probe is due at once.
-    """
+    """Write every change of the door down, where `status` and the other processes see it."""
 
     def remember(standing: Standing) -> None:
-        remember_door(database, TARGET, circuit=standing.state, cause=standing.cause)
         if standing.state == "closed":
-            marks.wake("pending")
+            _open_for_all(database, marks)
+        else:
+            remember_door(database, TARGET, circuit=standing.state, cause=standing.cause)
 
     return remember
+
+
+def _open_for_all(database: Database, marks: Marks) -> None:
+    """The door is open: other processes learn it, and what waited for a probe is due at once."""
+    remember_door(database, TARGET, circuit="closed", cause=None)
+    marks.wake("pending")
 
 
 def create_app(settings: Settings, *, bridge: Bridge | None = None) -> Flask:

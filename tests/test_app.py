@@ -235,6 +235,63 @@ def test_a_closed_door_is_named_and_the_bridge_stays_ready(front: Front) -> None
     assert front.http.get("/readyz").json["status"] == "ok"
 
 
+def test_a_door_that_one_process_finds_open_is_open_to_all(
+    front: Front, settings: Settings
+) -> None:
+    """Both were refused; the probe of one serves the other's next request, before its own."""
+    ada, bob = front.user(), front.user("bob")
+    other = build(settings)
+    refused = Caller(app=create_app(settings, bridge=other), token=front.token)
+    fault = {"operation": "*", "status": 401, "times": -1}
+    requests.post(f"{front.sandbox.url}/_sandbox/faults", json=fault, timeout=5)
+    leave = {"op": "replace", "value": {"active": False}}
+    front.patch(f"/Users/{ada['id']}", leave)
+    refused.patch(f"/Users/{bob['id']}", leave)
+    assert other.center.circuit.state == "open"
+    requests.delete(f"{front.sandbox.url}/_sandbox/faults", timeout=5)
+
+    front.bridge.center.circuit._probe_at = 0.0
+    front.deliver()
+    assert front.principal("bob")["active"] is False
+    title = {"op": "add", "path": "title", "value": "Analyst"}
+    carol = refused.post("/Users", person("carol")).json
+    refused.patch(f"/Users/{carol['id']}", title)
+
+    assert front.principal("carol")["title"] == "Analyst"
+    assert other.center.circuit.state == "closed"
+    assert front.http.get("/readyz").json["status"] == "ok"
+    other.close()
+
+
+def test_what_a_worker_put_off_is_due_once_another_process_gets_through(
+    front: Front, settings: Settings
+) -> None:
+    """It does not wait for the worker's own next probe."""
+    bob = front.user("bob")
+    other = build(settings)
+    fault = {"operation": "*", "status": 401, "times": 1}
+    requests.post(f"{front.sandbox.url}/_sandbox/faults", json=fault, timeout=5)
+    hasty = create_app(replace(settings, delivery=Delivery(wait=0)), bridge=None)
+    leave = {"op": "replace", "value": {"active": False}}
+    Caller(app=hasty, token=front.token).patch(f"/Users/{bob['id']}", leave)
+    other.worker().run_once()
+    assert other.marks.due(10) == []
+
+    front.user("carol")
+    front.bridge.show_door()
+    other.marks.postpone(
+        other.marks.claim(key := other.marks.in_state("pending")[0]),
+        other.marks.read(key), delay=50.0, error="not asked at present",
+    )  # fmt: skip
+    other.hear_of_door()
+
+    assert other.marks.due(10) == [key]
+    other.worker().run_once()
+    assert front.principal("bob")["active"] is False
+    other.close()
+    hasty.extensions["bridge"].close()
+
+
 def test_every_answer_carries_a_request_id(front: Front) -> None:
     """Health and metrics too."""
     for path in ("/healthz", "/readyz", "/metrics", "/nowhere"):

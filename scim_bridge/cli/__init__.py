@@ -2,37 +2,44 @@
 
 A command is a module of this package with a click command named `command`. To add one, write the
 module and name it in COMMANDS. Modules are imported when they are asked for, so that a short
-command does not wait for the libraries of a long one.
+command does not wait for the libraries of a long one, and --help waits for none.
 """
 
 import os
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
-from scim_bridge import __version__, log
-from scim_bridge.cli.invocation import Invocation
+from scim_bridge import __version__
+from scim_bridge.cli.invocation import Invocation, advise
 from scim_bridge.errors import BridgeError, SettingsError
-from scim_bridge.settings import CONFIG_VARIABLE, Log
 
-# The command's name, and the module it is in.
+
+class Listed(NamedTuple):
+    """A command as it is found, and as it is listed."""
+
+    module: str
+    # In one line, so that --help imports no module.
+    does: str
+
+
 COMMANDS = {
-    "audit": "audit",
-    "client": "clients",
-    "config": "config",
-    "db": "database",
-    "demo": "demo",
-    "deprovision": "deprovision",
-    "doctor": "doctor",
-    "plan": "plan",
-    "reactivate": "reactivate",
-    "sandbox": "sandbox",
-    "serve": "serve",
-    "status": "status",
-    "sync": "sync",
-    "worker": "worker",
+    "audit": Listed("audit", "Print the audit trail: what happened, when and by whom."),
+    "client": Listed("clients", "Manage the clients of the SCIM endpoint and their tokens."),
+    "config": Listed("config", "Look at the settings."),
+    "db": Listed("database", "Look after the directory's database."),
+    "demo": Listed("demo", "Show on this machine what the bridge does, with a story."),
+    "deprovision": Listed("deprovision", "Take every access away from a person at once."),
+    "doctor": Listed("doctor", "Check that everything is in place, and say what to do."),
+    "plan": Listed("plan", "Show what a sync would do, and change nothing."),
+    "reactivate": Listed("reactivate", "Give a person their access back."),
+    "sandbox": Listed("sandbox", "Run an Identity Center on this machine, for trying."),
+    "serve": Listed("serve", "Serve SCIM clients, and deliver what they push."),
+    "status": Listed("status", "Show what has yet to reach Identity Center, and why."),
+    "sync": Listed("sync", "Deliver everything that waits, and decide what is held."),
+    "worker": Listed("worker", "Deliver what waits, without serving anybody."),
 }
 
 
@@ -54,21 +61,26 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"{__name__}.{COMMANDS[cmd_name]}").command
+        module = import_module(f"{__name__}.{COMMANDS[cmd_name].module}")
+        command: click.Command = module.command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name].does) for name in self.list_commands(ctx)])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except BridgeError as error:
-            raise Failure(_words(error)) from error
+            raise Failure(advise(_words(error))) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help=f"The settings file. Otherwise {CONFIG_VARIABLE} names it, or ./scim-bridge.toml is "
+    help="The settings file. Otherwise SCIM_BRIDGE_CONFIG names it, or ./scim-bridge.toml is "
     "taken if there is one.",
 )
 @click.version_option(__version__, prog_name="scim-bridge")
@@ -85,10 +97,13 @@ def main(context: click.Context, config: Path | None) -> None:
     Try it without an AWS account:
       scim-bridge demo
     Then, for a real Identity Center:
-      scim-bridge doctor
       scim-bridge client add okta
+      scim-bridge doctor
       scim-bridge serve
     """
+    from scim_bridge import log
+    from scim_bridge.settings import Log
+
     # Until a command knows the settings: libraries are heard on stderr, when something is wrong.
     log.configure(Log(level="warning"))
     context.obj = Invocation(config=config, environ=os.environ)

@@ -4,7 +4,7 @@ import time
 
 import click
 
-from scim_bridge.cli.invocation import Invocation, audited, pass_invocation
+from scim_bridge.cli.invocation import Invocation, advise, audited, pass_invocation
 from scim_bridge.cli.output import day, json_option, print_json, print_table, when
 from scim_bridge.cli.parameters import Period
 from scim_bridge.scim import credentials
@@ -44,7 +44,7 @@ def add(
     Example:
       scim-bridge client add reporting --read-only --expires 90
     """
-    with invocation.database() as database:
+    with invocation.database(create=True) as database:
         issued = credentials.add(database, name, read_only=read_only, expires_days=expires)
     _print_issued(issued, as_json=as_json)
 
@@ -118,7 +118,7 @@ def list_(invocation: Invocation, *, as_json: bool) -> None:
     elif found:
         _print_clients(found)
     else:
-        click.echo("There is no client yet. Make one: scim-bridge client add NAME")
+        click.echo(advise("There is no client yet. Make one: scim-bridge client add NAME"))
 
 
 def _print_issued(issued: IssuedToken, *, as_json: bool) -> None:

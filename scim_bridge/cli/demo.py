@@ -30,8 +30,9 @@ def command(*, ends: bool, port: int | None, sandbox_port: int | None) -> None:
       scim-bridge demo
     """
     console = Console(highlight=False)
-    # However the demo is ended, its processes end first.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # However the demo is ended, also by a terminal that is closed, its processes end first.
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
     introduce(console)
     with stage(port=port, sandbox_port=sandbox_port) as running:
         Player(running, console).play()

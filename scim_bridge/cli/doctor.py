@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Literal
 
 import botocore.session
 import click
 
-from scim_bridge.cli.invocation import Invocation, opened, pass_invocation
+from scim_bridge.cli.invocation import Invocation, advise, opened, pass_invocation
 from scim_bridge.cli.output import json_option, print_json
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.seal_key import load_key
@@ -55,7 +55,7 @@ def command(context: click.Context, invocation: Invocation, *, as_json: bool) ->
     Example:
       scim-bridge --config /etc/scim-bridge/scim-bridge.toml doctor
     """
-    findings = list(examined(invocation))
+    findings = [replace(finding, said=advise(finding.said)) for finding in examined(invocation)]
     is_well = all(finding.state != "wrong" for finding in findings)
     if as_json:
         print_json({"ok": is_well, "findings": [vars(finding) for finding in findings]})

@@ -1,6 +1,7 @@
 """How does a command print: tables for people, JSON for scripts, times for both?"""
 
 import json
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-# In characters: wider than any table gets.
+# What a terminal shows in one line, in characters.
+_WIDTH = 80
+# Wider than any table gets.
 _WIDEST = 100_000
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
@@ -31,6 +34,20 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) ->
         # Text is printed as it is: a name is not markup.
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     Console(width=_WIDEST, highlight=False).print(table)
+
+
+def print_wrapped(text: str, *, indent: str = "") -> None:
+    """A sentence in lines that a terminal shows; a long name or address is never cut."""
+    more = f"{indent}  "
+    for line in textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=more,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ):
+        click.echo(line)
 
 
 def when(seconds: float | None) -> str | None:

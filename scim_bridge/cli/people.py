@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import click
 
 from scim_bridge.app import Bridge
+from scim_bridge.cli.invocation import advise
 from scim_bridge.cli.names import called, group_names, listed, printable
 from scim_bridge.directory.memberships import groups_of
 from scim_bridge.sync.marks import Key, Mark
@@ -78,7 +79,9 @@ def report(context: click.Context, now: Standing) -> None:
             f" - {printable(row.last_error or 'on its way')}"
         )
     if now.left:
-        click.echo("The bridge goes on trying while it runs; so does `scim-bridge sync --retry`.")
+        click.echo(
+            advise("The bridge goes on trying while it runs; so does `scim-bridge sync --retry`.")
+        )
         context.exit(1)
 
 

@@ -7,7 +7,7 @@ import click
 
 from scim_bridge.app import Bridge
 from scim_bridge.cli.assembled import assembled
-from scim_bridge.cli.invocation import Invocation, pass_invocation
+from scim_bridge.cli.invocation import Invocation, advise, pass_invocation
 from scim_bridge.cli.names import called, listed, principal_names, printable
 from scim_bridge.cli.output import json_option, print_json
 from scim_bridge.plan.changes import (
@@ -115,7 +115,7 @@ def _print(planned: Sequence[Planned], names: Names) -> None:
             [(one, one.suppressed) for one in planned],
         ),
         (
-            "Held by the brake until an operator decides (see scim-bridge status):",
+            advise("Held by the brake until an operator decides (see `scim-bridge status`):"),
             [(one, one.held) for one in planned],
         ),
     )

@@ -12,8 +12,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from multiprocessing.context import ForkProcess
 from time import sleep
 
@@ -23,7 +24,7 @@ from scim_bridge.app import Bridge, build
 from scim_bridge.cli.parent import end_with
 from scim_bridge.cli.web import GRACE, Web, calling
 from scim_bridge.directory.database import Database
-from scim_bridge.errors import BridgeError
+from scim_bridge.errors import BridgeError, DatabaseUnavailable
 from scim_bridge.metrics import Metrics, serve_apart
 from scim_bridge.settings import Settings
 from scim_bridge.sync import TARGET
@@ -34,6 +35,9 @@ STOP_WITHIN = GRACE + 10.0
 START_AGAIN_AFTER = 1.0
 
 STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
+# What the main thread of a worker reads: the number of a signal, or that the worker has ended.
+_ENDED = b"\0"
+_TOLD = {_ENDED, *(bytes([one]) for one in STOPPING)}
 _AWAITED = STOPPING | {signal.SIGCHLD}
 
 _fork = multiprocessing.get_context("fork")
@@ -55,9 +59,11 @@ def run(settings: Settings, listener: socket.socket) -> bool:
     Deliveries that end are started again, and so are gunicorn's workers. False: gunicorn itself
     ended, and everything was stopped.
     """
-    # Signals are not handled but fetched, one at a time: none is lost, none comes in between.
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+    with _fetched(_AWAITED):
+        return _run(settings, listener)
+
+
+def _run(settings: Settings, listener: socket.socket) -> bool:
     web = _started("web", lambda: Web(settings, listener).run())
     deliveries = _started("deliveries", lambda: _deliveries(settings))
     try:
@@ -73,6 +79,7 @@ def run(settings: Settings, listener: socket.socket) -> bool:
         return True
     finally:
         _stop(web, deliveries)
+        _fold(settings)
 
 
 def deliver(settings: Settings, *, calling: int = 1) -> None:
@@ -81,6 +88,7 @@ def deliver(settings: Settings, *, calling: int = 1) -> None:
     `calling`: how many processes call Identity Center, and share its pace.
 
     Raises what ends the worker, and `DatabaseUnavailable` if there is no database to begin with.
+    Signals are as they were after it, however it ends.
     """
     bridge = build(settings, processes=calling)
     try:
@@ -92,14 +100,63 @@ def deliver(settings: Settings, *, calling: int = 1) -> None:
 
 def _work_until_told(bridge: Bridge) -> None:
     worker = bridge.worker()
-    # Fetched below: a signal that interrupts a thread could meet it with a lock in its hands.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    with ThreadPoolExecutor(1, thread_name_prefix="worker") as pool:
+    with _heard(STOPPING) as (ears, mouth), ThreadPoolExecutor(1, "worker") as pool:
         work = pool.submit(worker.run)
-        work.add_done_callback(lambda _: os.kill(os.getpid(), signal.SIGTERM))
-        signal.sigwait(STOPPING)
+        work.add_done_callback(lambda _: os.write(mouth, _ENDED))
+        while os.read(ears, 1) not in _TOLD:
+            pass
         worker.stop()
         work.result()
+
+
+@contextmanager
+def _heard(signals: frozenset[signal.Signals]) -> Iterator[tuple[int, int]]:
+    """The ends of a pipe that tells of signals, and of what else is written into it.
+
+    A signal meets any thread of the process, and a handler could meet the main thread with a lock
+    in its hands: so it is written down as it comes, and read in good time.
+    """
+    ears, mouth = os.pipe()
+    os.set_blocking(mouth, False)
+    handlers = {one: signal.signal(one, lambda *_: None) for one in signals}
+    written_to = signal.set_wakeup_fd(mouth)
+    try:
+        yield ears, mouth
+    finally:
+        signal.set_wakeup_fd(written_to)
+        for one, handler in handlers.items():
+            signal.signal(one, handler)
+        os.close(ears)
+        os.close(mouth)
+
+
+@contextmanager
+def _fetched(signals: frozenset[signal.Signals]) -> Iterator[None]:
+    """Signals are not handled but fetched, one at a time: none is lost, none comes in between.
+
+    What is not fetched at the end has been answered by ending.
+    """
+    # An ignored signal is not kept to be fetched, and SIGCHLD is ignored unless it is handled.
+    before = signal.signal(signal.SIGCHLD, lambda *_: None)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        while signal.sigpending() & signals:
+            signal.sigwait(signals)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGCHLD, before)
+
+
+def _fold(settings: Settings) -> None:
+    """Leave the database as one file. Processes that end at once take each other for the last."""
+    database = Database(settings.database.url)
+    try:
+        database.clock()
+    except DatabaseUnavailable as error:
+        log.warning("the database is left as it is", reason=str(error))
+    finally:
+        database.close()
 
 
 def _deliveries(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import click
 
 from scim_bridge import log
-from scim_bridge.cli.invocation import Invocation, opened, pass_invocation
+from scim_bridge.cli.invocation import Invocation, advise, opened, pass_invocation
 from scim_bridge.directory.database import Database
 from scim_bridge.errors import OperatorError
 from scim_bridge.scim.credentials import registrations
@@ -51,7 +51,7 @@ def command(
     """
     settings = _chosen(invocation.settings(), host=host, port=port, processes=processes)
     log.configure(settings.log)
-    with opened(settings) as database:
+    with opened(settings, create=True) as database:
         has_client = _has_client(database)
     with _counts_added_up(settings.server):
         # Only now: prometheus-client looks once, when it is imported, whether counts are added up.
@@ -139,7 +139,8 @@ def _greeting(settings: Settings, *, has_client: bool) -> str:
     )
     if has_client:
         return line
-    return f"{line}\nNobody has a token yet: `scim-bridge client add NAME` makes one."
+    advice = advise("`scim-bridge client add NAME` makes one")
+    return f"{line}\nNobody has a token yet: {advice}."
 
 
 def _identity_center(settings: IdentityCenter) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from scim_bridge.cli.invocation import Invocation, opened, pass_invocation
+from scim_bridge.cli.invocation import Invocation, advise, opened, pass_invocation
 from scim_bridge.cli.names import called, listed, people, printable, user_names
-from scim_bridge.cli.output import json_option, print_json, print_table
+from scim_bridge.cli.output import json_option, print_json, print_wrapped
 from scim_bridge.directory.database import Database
 from scim_bridge.settings import Safety
 from scim_bridge.sync import TARGET
@@ -123,8 +123,8 @@ def _set_as_dict(one: HeldSet, names: Sequence[str]) -> dict[str, Any]:
         "people": one.people,
         "names": names,
         "age_seconds": _rounded(one.age),
-        "approve": f"scim-bridge sync --approve {one.id}",
-        "reject": f"scim-bridge sync --reject {one.id}",
+        "approve": advise(f"scim-bridge sync --approve {one.id}"),
+        "reject": advise(f"scim-bridge sync --reject {one.id}"),
     }
 
 
@@ -143,12 +143,13 @@ def _waiting_as_dict(one: Waiting) -> dict[str, Any]:
 
 def _print(now: Overview, whom: dict[str, list[str]], rows: Sequence[Waiting]) -> None:
     for line in _lines(now):
-        click.echo(line)
+        print_wrapped(line)
     for one in now.held_sets:
-        click.echo(_held(one, whom[one.id]))
+        _print_held(one, whom[one.id])
     if rows:
         click.echo()
-        print_table(("what", "state", "since", "tried", "why"), [_row(one) for one in rows])
+        for row in rows:
+            _print_row(row)
         if len(rows) < (total := sum(now.states.values())):
             click.echo(f"… and {total - len(rows)} more (--limit)")
 
@@ -177,28 +178,36 @@ def _door(now: Overview) -> str:
     if now.door is None or now.door.circuit == "closed":
         return "Nothing is known to be in the way of calls to Identity Center."
     return (
-        f"! Calls do not get through to Identity Center since {lasting(now.door.age)} "
-        f"(circuit {now.door.circuit}): {printable(now.door.cause or 'the cause is not known')}"
+        f"! Calls have not got through to Identity Center for {lasting(now.door.age)}: "
+        f"{printable(now.door.cause or 'the cause is not known')}"
     )
 
 
-def _held(one: HeldSet, names: Sequence[str]) -> str:
-    return (
-        f"\nHeld by the brake for {lasting(one.age)}, set {one.id}: {people(one.people)} "
-        f"{_LOSS[one.category]}: {listed(names)}\n"
-        f"  let it pass:  scim-bridge sync --approve {one.id}\n"
-        f"  they stay:    scim-bridge sync --reject {one.id}"
+def _print_held(one: HeldSet, names: Sequence[str]) -> None:
+    click.echo()
+    print_wrapped(
+        f"Held by the brake for {lasting(one.age)}, set {one.id}: {people(one.people)} "
+        f"{_LOSS[one.category]}: {listed(names)}"
     )
+    # Not wrapped: they are pasted.
+    click.echo(advise(f"  let it pass:  scim-bridge sync --approve {one.id}"))
+    click.echo(advise(f"  they stay:    scim-bridge sync --reject {one.id}"))
 
 
-def _row(one: Waiting) -> tuple[str, ...]:
-    return (
-        f"{one.key.kind} {printable(one.name) or one.key.id}",
-        f"{one.state}, takes access away" if one.revoking else one.state,
-        lasting(one.age),
-        f"{one.attempts}x" if one.attempts else "-",
-        printable(one.last_error or "-"),
+def _print_row(one: Waiting) -> None:
+    print_wrapped(f"{one.key.kind} {printable(one.name) or one.key.id}: {_standing(one)}")
+    if one.last_error:
+        print_wrapped(printable(one.last_error), indent="    ")
+
+
+def _standing(one: Waiting) -> str:
+    tried = "once" if one.attempts == 1 else f"{one.attempts} times"
+    parts = (
+        f"{one.state} for {lasting(one.age)}",
+        "takes access away" if one.revoking else "",
+        f"tried {tried}" if one.attempts else "",
     )
+    return ", ".join(filter(None, parts))
 
 
 def lasting(seconds: float) -> str:

@@ -58,6 +58,7 @@ class Web(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             # Its socket would be made in the home folder, for a tool that nobody here uses.
             "control_socket_disable": True,
             "post_fork": lambda arbiter, _worker: end_with(arbiter.pid),
+            "worker_exit": lambda _arbiter, worker: _closed(worker),
         }.items():
             self.cfg.set(name, value)
 
@@ -65,6 +66,13 @@ class Web(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         """The application, made in each worker after it was forked."""
         bridge = build(self._settings, processes=calling(self._settings))
         return create_app(self._settings, bridge=bridge)
+
+
+def _closed(worker: ThreadWorker) -> None:
+    """Let go of the database: SQLite folds its log into the file when the last one does."""
+    app = getattr(worker, "wsgi", None)
+    if app is not None:
+        app.extensions["bridge"].close()
 
 
 class BridgeLog(Logger):  # type: ignore[misc]  # gunicorn has no types

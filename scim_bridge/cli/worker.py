@@ -22,6 +22,6 @@ def command(invocation: Invocation) -> None:
     """
     settings = invocation.settings()
     log.configure(settings.log)
-    with opened(settings):
+    with opened(settings, create=True):
         click.echo(f"Delivering to {settings.identity_center.scim_endpoint}; Ctrl-C stops.")
     deliver(settings)

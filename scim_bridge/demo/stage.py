@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import IO, Any, cast
 
+from scim_bridge.demo.watch import CLEARED
 from scim_bridge.errors import OperatorError
 
 LOOPBACK = "127.0.0.1"
@@ -81,45 +82,78 @@ def stage(*, port: int | None, sandbox_port: int | None) -> Iterator[Stage]:
     Ports are free ones unless given. An `OperatorError`, also one from the ``with`` block, is
     raised again with the last lines of the logs.
     """
-    with TemporaryDirectory(prefix="scim-bridge-demo-") as folder, _stopping() as processes:
+    ports = _free_port(port), _free_port(sandbox_port)
+    with (
+        TemporaryDirectory(prefix="scim-bridge-demo-") as folder,
+        _playing(Path(folder)) as players,
+    ):
         try:
-            yield _set_up(Path(folder), _free_port(port), _free_port(sandbox_port), processes)
+            yield _set_up(Path(folder), *ports, players)
         except OperatorError as error:
             raise OperatorError(f"{error}\n{_last_words(Path(folder))}") from error
 
 
-def _set_up(
-    folder: Path, port: int, sandbox_port: int, processes: list[subprocess.Popen[bytes]]
-) -> Stage:
+def _set_up(folder: Path, port: int, sandbox_port: int, players: "Cast") -> Stage:
     settings = folder / "demo.toml"
     sandbox = ("sandbox", "--port", str(sandbox_port), "--write-config", str(settings))
-    processes.append(_started(folder / "sandbox.log", *sandbox))
-    _wait("the sandbox", processes, lambda: settings.exists() and _answers(sandbox_port, "/"))
+    players.add(_started(folder / "sandbox.log", *sandbox))
+    _wait(
+        "the sandbox", players.processes, lambda: settings.exists() and _answers(sandbox_port, "/")
+    )
     token = json.loads(_command(settings, "client", "add", "hr-system", "--json"))["token"]
     bridge = ("--config", str(settings), "serve", "--port", str(port))
-    processes.append(_started(folder / "bridge.log", *bridge))
-    _wait("the bridge", processes, lambda: _answers(port, "/readyz"))
+    players.add(_started(folder / "bridge.log", *bridge))
+    _wait("the bridge", players.processes, lambda: _answers(port, "/readyz"))
     return Stage(
         settings=settings,
         port=port,
         sandbox_port=sandbox_port,
         token=token,
-        processes=tuple(processes),
+        processes=tuple(players.processes),
     )
 
 
 # -- Processes --------------------------------------------------------------
 
 
-@contextmanager
-def _stopping() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """A list of processes, all of which are stopped at the end, the last one first."""
-    processes: list[subprocess.Popen[bytes]] = []
-    try:
-        yield processes
-    finally:
-        for process in reversed(processes):
+@dataclass(frozen=True, kw_only=True)
+class Cast:
+    """The processes of the demo, and whoever ends them if the demo is killed."""
+
+    processes: list[subprocess.Popen[bytes]]
+    watch: IO[bytes]
+
+    def add(self, process: subprocess.Popen[bytes]) -> None:
+        self.processes.append(process)
+        self._say(str(process.pid))
+
+    def stop(self) -> None:
+        """Stop all of them, the last one first."""
+        for process in reversed(self.processes):
             _stop(process)
+        self._say(CLEARED)
+
+    def _say(self, line: str) -> None:
+        with suppress(OSError):
+            self.watch.write(f"{line}\n".encode())
+            self.watch.flush()
+
+
+@contextmanager
+def _playing(folder: Path) -> Iterator[Cast]:
+    """Processes, all of which are stopped at the end, also if this one is killed."""
+    watch = subprocess.Popen(  # noqa: S603 - this very package
+        [sys.executable, "-m", "scim_bridge.demo.watch", str(folder)],
+        stdin=subprocess.PIPE,
+        # What ends the demo is not for whoever clears up after it.
+        start_new_session=True,
+    )
+    with watch:
+        players = Cast(processes=[], watch=cast(IO[bytes], watch.stdin))
+        try:
+            yield players
+        finally:
+            players.stop()
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

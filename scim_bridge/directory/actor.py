@@ -1,4 +1,4 @@
-"""Who is acting: the client, the operator or the bridge itself, and in which request."""
+"""Who is acting: the client, the operator or the bridge itself, and in or after which request?"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +19,27 @@ class Actor:
 
 BRIDGE = Actor(name="bridge")
 _ACTING: ContextVar[Actor] = ContextVar("acting", default=BRIDGE)
+_CAUSES: ContextVar[tuple[str, ...]] = ContextVar("causes", default=())
 
 
 def current() -> Actor:
     """Who acts in this context."""
     return _ACTING.get()
+
+
+def causes() -> tuple[str, ...]:
+    """The ids of the requests that what is done in this context goes back to."""
+    return _CAUSES.get()
+
+
+@contextmanager
+def caused_by(requests: tuple[str, ...]) -> Iterator[None]:
+    """Do what earlier requests asked for, whoever acts now: a call may come long after them."""
+    token = _CAUSES.set(requests)
+    try:
+        yield
+    finally:
+        _CAUSES.reset(token)
 
 
 @contextmanager

@@ -7,6 +7,9 @@ erased while the chain of seals (`scim_bridge.directory.seals`) stays whole.
 How memberships are recorded: one entry for each person and change. Its resource is the user, its
 related resource is the group. So a leaver's trail names each membership, with the request or the
 call at the target that ended it, and the trail of a group names each of its members' changes.
+
+How calls lead back to requests: what a delivery records has among its facts, as ``for``, the ids of
+the requests whose writes it delivers, whoever delivers them and when.
 """
 
 import json
@@ -21,7 +24,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from scim_bridge.directory import comparison
-from scim_bridge.directory.actor import current
+from scim_bridge.directory.actor import causes, current
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.tables import audit, audit_personal
 
@@ -170,10 +173,11 @@ def _personal_content(personal: Mapping[str, Any] | None, user_name: str | None)
 def _row(*, action: Action, facts: Mapping[str, Any], **columns: object) -> dict[str, Any]:
     actor = current()
     reason = {} if actor.reason is None else {"reason": actor.reason}
+    earlier = {"for": list(causes())} if causes() else {}
     return {
         **columns,
         "action": action.value,
         "actor": actor.name,
         "request_id": actor.request_id,
-        "facts": canonical({**facts, **reason}),
+        "facts": canonical({**facts, **earlier, **reason}),
     }

@@ -4,9 +4,11 @@ A transaction is re-entrant: the outermost `with` commits or rolls back, inner o
 same objects serve a request, the worker, the command line and the tests.
 """
 
+import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,12 @@ def _open(url: str) -> Engine:
     if not url.startswith("sqlite"):
         return create_engine(url, pool_pre_ping=True, hide_parameters=True)
     engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS}, hide_parameters=True)
+
+    @event.listens_for(engine, "do_connect")
+    def _keep_to_the_owner(_dialect: Any, _record: Any, arguments: Any, _options: Any) -> None:
+        # SQLite would make the file open to all; what it makes beside it has the file's mode.
+        with suppress(OSError):
+            os.close(os.open(arguments[0], os.O_CREAT | os.O_EXCL, 0o600))
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
@@ -149,9 +157,20 @@ def translated() -> Iterator[None]:
     except NoConnectionLeft as error:
         raise DatabaseUnavailable("every connection to the database is in use") from error
     except DBAPIError as error:
+        if _is_no_database(error):
+            raise DatabaseUnavailable(
+                "the file is not an SQLite database, or it is damaged; name another one in "
+                "[database] url, or restore a backup"
+            ) from error
         if error.connection_invalidated:
             raise DatabaseUnavailable(_reason(error)) from error
         raise
+
+
+def _is_no_database(error: DBAPIError) -> bool:
+    code = getattr(error.orig, "sqlite_errorcode", 0)
+    # The lowest byte is the kind of error, the others say more of it.
+    return code & 0xFF in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
 def _reason(error: DBAPIError) -> str:

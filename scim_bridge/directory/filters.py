@@ -19,6 +19,7 @@ from scim2_models import (
     Extension,
     InvalidFilterException,
     Resource,
+    Returned,
     ScimFilter,
 )
 from scim2_models.path import (
@@ -155,6 +156,15 @@ def _type_of(binding: AttributeBinding) -> _Type:
             if issubclass(declared, classes):
                 return type_
     raise _not_stored(binding)
+
+
+def _refuse_secret(binding: AttributeBinding) -> None:
+    """Nobody learns of a value that is never returned by asking for it piece by piece."""
+    if binding.model.get_field_annotation(binding.field_name, Returned) is Returned.never:
+        raise InvalidFilterException(
+            detail=f"{_name(binding.model, binding.field_name)} is never returned, and nothing "
+            "is found by it"
+        )
 
 
 def _not_stored(binding: AttributeBinding) -> InvalidFilterException:
@@ -528,6 +538,7 @@ class _OfResource(_Logic):
         binding = self.filter.resolve_comparison(node.attr_path, strict=False)
         if binding is None:
             return false()
+        _refuse_secret(binding)
         operand = _operand(binding, node)
         if not binding.is_multivalued:
             return _compare(self.attributes.value(binding), node.op, operand)
@@ -557,6 +568,7 @@ class _OfResource(_Logic):
         binding = self.filter.resolve(node.attr_path, strict=False)
         if binding is None:
             return false()
+        _refuse_secret(binding)
         if binding.is_multivalued:
             return self._entry_present(binding)
         if _type_of(binding) is _Type.COMPLEX:

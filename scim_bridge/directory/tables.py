@@ -270,6 +270,8 @@ pending = Table(
     Column("lease_no", BigInteger, nullable=False),
     Column("leased_until", Float),
     Column("last_error", Text),
+    # The ids of the client requests it goes back to, the last ones: calls name them in the audit.
+    Column("requests", Document, nullable=False, server_default=text("'[]'")),
     Index("ix_pending_due", "target", "state", "urgent", "next_attempt_at"),
 )
 

@@ -227,17 +227,19 @@ class Center:
 
 
 def connect(
-    settings: IdentityCenter, *, on_change: Callable[[Standing], None] | None = None
+    settings: IdentityCenter,
+    *,
+    on_change: Callable[[Standing], None] | None = None,
+    works_elsewhere: Callable[[float], bool] = lambda _: False,
 ) -> Center:
     """An Identity Center as the settings name it. One object serves all threads of a process.
 
-    ``on_change`` is told of every change of the circuit. Nothing is called yet.
+    ``on_change`` and ``works_elsewhere`` are the circuit's (see `Circuit`). Nothing is called yet.
 
     :raises SettingsError: the settings do not say where the endpoint is.
     """
-    transport = Transport(
-        settings, pacer=Pacer(settings.calls_per_second), circuit=Circuit(on_change=on_change)
-    )
+    circuit = Circuit(on_change=on_change, works_elsewhere=works_elsewhere)
+    transport = Transport(settings, pacer=Pacer(settings.calls_per_second), circuit=circuit)
     return Center(ScimEndpoint(transport))
 
 

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, cast
 
@@ -27,6 +27,9 @@ FAILURES = 5
 # Seconds from one probe to the next: a minute, less what the probe and the delivery after it take,
 # so that a leaver who waits for a mended door is disabled within the minute.
 PROBE_AFTER = 50.0
+# Seconds to the first probe after an outage, which often ends by itself; each time twice as many,
+# up to `PROBE_AFTER`. Whoever refuses credentials is not asked that often: somebody must mend them.
+OUTAGE_PROBE_AFTER = 3.0
 
 State = Literal["closed", "open", "half-open"]
 
@@ -52,7 +55,7 @@ CLOSED = Standing(state="closed")
 
 
 class Circuit:
-    """Stops calls while the door is known to be closed, and lets one probe through a minute.
+    """Stops calls while the door is known to be closed, and lets one probe through now and then.
 
     What a call's end means:
 
@@ -63,17 +66,20 @@ class Circuit:
 
     Calls run outside of any lock, so that threads do not wait for each other's calls: pybreaker is
     only told how a call ended. ``on_change`` is called with the new `Standing` in the thread whose
-    call changed it. ``clock`` is monotonic and in seconds, ``now`` is what is shown.
+    call changed it. ``works_elsewhere`` is asked while the circuit is open: has another process got
+    through within so many seconds? ``clock`` is monotonic and in seconds, ``now`` is what is shown.
     """
 
     def __init__(
         self,
         *,
         on_change: Callable[[Standing], None] | None = None,
+        works_elsewhere: Callable[[float], bool] = lambda _: False,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.on_change = on_change
+        self.works_elsewhere = works_elsewhere
         self._clock = clock
         self._now = now
         self._lock = threading.Lock()
@@ -82,8 +88,12 @@ class Circuit:
             fail_max=FAILURES, reset_timeout=0, throw_new_error_on_trip=False
         )
         self._standing = CLOSED
-        self._probe_at = clock()
+        self._probe_at = self._failed_at = clock()
         self._probing = False
+        self._outage_pause = OUTAGE_PROBE_AFTER
+        # Whether the next probe was brought forward by what another process found; and whether
+        # one that was has failed, so that only the next of our own is trusted.
+        self._early = self._deaf = False
         self._answered_at: float | None = None
 
     @property
@@ -111,11 +121,36 @@ class Circuit:
     def next_probe(self) -> datetime | None:
         return self._standing.next_probe
 
+    def listen(self) -> bool:
+        """Let the next call try at once if another process has got through meanwhile. True: it may.
+
+        Not again after such a try has failed: this process may be the only one that is refused.
+        """
+        if self._standing.state != "open" or self._early or self._deaf:
+            return False
+        if not self._has_heard_good():
+            return False
+        with self._lock:
+            if self.state != "open":
+                return False
+            self._early, self._probe_at = True, self._clock()
+            self._standing = replace(self._standing, next_probe=self._now())
+        return True
+
+    def _has_heard_good(self) -> bool:
+        # What cannot be asked must not change how a call ends.
+        try:
+            return self.works_elsewhere(self._clock() - self._failed_at)
+        except BridgeError as error:
+            log.warning("circuit of others not read", reason=str(error))
+            return False
+
     def check(self) -> None:
         """Say early that a call would not be sent, before it queues for its turn.
 
         :raises CircuitOpen: the door is known to be closed and no probe is due.
         """
+        self.listen()
         with self._lock:
             self._refuse_if_closed()
 
@@ -168,6 +203,7 @@ class Circuit:
             case None | Refused() | Missing():
                 self._record(None)
                 self._answered_at = self._clock()
+                self._outage_pause, self._early, self._deaf = OUTAGE_PROBE_AFTER, False, False
                 cause = None
             case DoorClosed():
                 self._record(error)
@@ -182,7 +218,19 @@ class Circuit:
                 )
             case _:
                 return
+        if self._breaker.current_state == "open":
+            self._put_off(is_outage=isinstance(error, Unavailable))
         self._standing = self._described(cause=cause)
+
+    def _put_off(self, *, is_outage: bool) -> None:
+        """Set the time of the next probe."""
+        pause = PROBE_AFTER
+        if is_outage:
+            pause = self._outage_pause
+            self._outage_pause = min(2 * pause, PROBE_AFTER)
+        self._failed_at = self._clock()
+        self._probe_at = self._failed_at + pause
+        self._early, self._deaf = False, self._early
 
     def _record(self, error: BridgeError | None) -> None:
         """Tell pybreaker how a call ended."""
@@ -197,12 +245,10 @@ class Circuit:
             return
 
     def _described(self, *, cause: str | None) -> Standing:
-        """Put the breaker's state into words, and set the time of the next probe."""
+        """Put the breaker's state into words."""
         state = cast("State", self._breaker.current_state)
         if state == "closed":
             return CLOSED
-        if state == "open":
-            self._probe_at = self._clock() + PROBE_AFTER
         waits = timedelta(seconds=max(self._probe_at - self._clock(), 0))
         return Standing(
             state=state,

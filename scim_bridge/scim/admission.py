@@ -7,9 +7,7 @@ not acceptable, the deactivation alone is let in, and the caller is told what wa
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, TypeVar, cast
-from unicodedata import normalize
 
 from scim2_models import (
     ComplexAttribute,
@@ -27,6 +25,7 @@ from scim_bridge.identity_center.payloads import (
     problems_of_user,
     split_name,
 )
+from scim_bridge.plan.protection import Protection
 from scim_bridge.scim.provider import Group, User
 from scim_bridge.settings import Settings
 
@@ -56,7 +55,7 @@ class Admission:
 
     def __init__(self, settings: Settings) -> None:
         self._user_names_change = settings.users.username_changes == "allow"
-        self._protected = tuple(map(_plain, settings.safety.protected))
+        self._protection = Protection(settings.safety.protected)
 
     def creation(self, resource: ResourceT) -> ResourceT:
         """Complete and check a new resource."""
@@ -83,11 +82,8 @@ class Admission:
 
     def touch(self, resource: Resource[Any]) -> None:
         """Refuse any write to a protected user or group (``[safety] protected``)."""
-        if self.protects(name := _name(resource)):
+        if self._protection.covers(name := _name(resource)):
             raise ForbiddenException(detail=f"{name} is protected: no client may change it")
-
-    def protects(self, name: str) -> bool:
-        return any(fnmatchcase(_plain(name), pattern) for pattern in self._protected)
 
     def _change(self, before: Resource[Any], after: Resource[Any], *, partial: bool) -> Admitted:
         self.touch(before)
@@ -142,13 +138,6 @@ def deactivation(before: User[Any], after: User[Any]) -> Admitted:
     resource = before.model_copy(deep=True)
     resource.active = False
     return Admitted(resource=resource, ignored=tuple(ignored))
-
-
-def _plain(name: str) -> str:
-    """A name as it is told from protected ones: its case, blanks around it and the width of its
-    letters make no other name of it.
-    """
-    return normalize("NFKC", name).casefold().strip()
 
 
 def _name(resource: Resource[Any]) -> str:

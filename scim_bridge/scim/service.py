@@ -27,6 +27,7 @@ from scim2_server.routing import Operation, Target
 from scim2_server.service import ScimService
 
 from scim_bridge.errors import Conflict, DatabaseUnavailable, Refused
+from scim_bridge.scim import words
 from scim_bridge.scim.admission import Admission, Admitted
 from scim_bridge.scim.authentication import InvalidToken
 from scim_bridge.scim.body import decoded, refuse_excess, refuse_nul_in_filter
@@ -137,8 +138,12 @@ class Service(ScimService):
     def error_of(exception: Exception) -> Error:
         """The SCIM error a failure is answered with. What nobody expected is logged, not told."""
         match exception:
+            case SCIMException(__cause__=ValidationError() as cause):
+                return _all_problems(cause).to_error()
             case SCIMException():
-                return exception.to_error()
+                error = exception.to_error()
+                error.detail = words.detail(error.detail or "")
+                return error
             case Conflict():
                 return UniquenessException(detail=exception.detail).to_error()
             case Refused():
@@ -174,7 +179,7 @@ class Service(ScimService):
 
 def _all_problems(exception: ValidationError) -> SCIMException:
     found = exception.errors()
-    errors = [Error.from_validation_error(error) for error in found[:MAX_PROBLEMS]]
+    errors = [words.problem(error) for error in found[:MAX_PROBLEMS]]
     details = dict.fromkeys(cast(str, error.detail) for error in errors)
     if more := len(found) - len(errors):
         details[f"and {more} more"] = None

@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from scim_bridge.directory import tables
 from scim_bridge.directory.audit import Action, record
+from scim_bridge.directory.comparison import folded
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.write import Kind
 from scim_bridge.errors import Conflict, Missing, Refused, TryLater, Unavailable
@@ -205,15 +206,15 @@ class Attempts:
         with self.database.reading():
             holders = [
                 (target_id, self.observations.linked_to("user", target_id))
-                for target_id in self.observations.holders_of_email(email.casefold())
+                for target_id in self.observations.holders_of_email(folded(email))
             ]
         for target_id, holder in holders:
             if holder is None or target_id == getattr(change, "principal", None):
                 continue
-            if self._has_let_go(holder, email.casefold()):
+            if self._has_let_go(holder, folded(email)):
                 return self._with_freed_email(change, holder, target_id, deadline)
             if self._has_pending_change(holder):
-                self._free_ahead(holder, target_id, email.casefold(), deadline)
+                self._free_ahead(holder, target_id, folded(email), deadline)
                 raise TryLater(
                     "the e-mail address is held at Identity Center by somebody whose own change "
                     "is on its way",

@@ -191,6 +191,7 @@ class Intents:
             reread=dropped is not None and dropped.reread,
             # Whoever still works on the earlier record may yet send its disable: come after it.
             busy_until=until,
+            requests=() if dropped is None else dropped.requests,
         )
 
     def _earlier_record(self, write: Write) -> Key | None:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from sqlalchemy import Row, and_, case, literal, not_, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from scim_bridge.directory import tables
+from scim_bridge.directory import actor, tables
 from scim_bridge.directory.database import Database, now
 from scim_bridge.directory.write import Kind
 from scim_bridge.errors import BridgeError
@@ -27,6 +27,8 @@ LEASE_MARGIN = 10.0
 # Nothing is ever leased or put off for longer than this, in seconds. A time further ahead was
 # written before the database's clock was set back, and must not keep a leaver waiting.
 FURTHEST_AHEAD = 600.0
+# A mark names no more requests than this, the last ones.
+MOST_REQUESTS = 20
 
 pending = tables.pending
 
@@ -65,6 +67,8 @@ class Intent:
     busy_until: float | None = None
     # The client took back that access was to be taken away.
     reversal: bool = False
+    # Ids of earlier requests it goes back to, beside those of the context.
+    requests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +83,8 @@ class Mark:
     reread: bool
     attempts: int
     lease_no: int
+    # The ids of the client requests it goes back to, oldest first.
+    requests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +136,7 @@ class Marks:
             "next_attempt_at": now() + intent.quiet,
             "lease_no": 0,
             "leased_until": intent.busy_until,
+            "requests": _requests(intent),
         }
 
     def _again(self, intent: Intent, row: Row[Any]) -> dict[str, Any]:
@@ -157,6 +164,7 @@ class Marks:
             "reread": row.reread or intent.reread,
             "attempts": 0,
             "next_attempt_at": due,
+            "requests": _requests(intent, *(row.requests if waiting else ())),
         }
 
     def wake(self, *states: State) -> int:
@@ -416,7 +424,15 @@ def _mark(row: Row[Any]) -> Mark:
         reread=row.reread,
         attempts=row.attempts,
         lease_no=row.lease_no,
+        requests=tuple(row.requests),
     )
+
+
+def _requests(intent: Intent, *earlier: str) -> list[str]:
+    """The requests a mark goes back to: those it named already, and those of this context."""
+    now_acting = actor.current().request_id
+    known = (*earlier, *intent.requests, *actor.causes(), *([now_acting] if now_acting else ()))
+    return list(dict.fromkeys(known))[-MOST_REQUESTS:]
 
 
 def _to_json(take_away: TakeAway) -> dict[str, Any]:
@@ -456,4 +472,5 @@ _CLEARED: dict[str, Any] = {
     "reread": False,
     "attempts": 0,
     "last_error": None,
+    "requests": [],
 }

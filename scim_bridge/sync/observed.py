@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.directory import tables
+from scim_bridge.directory.comparison import folded
 from scim_bridge.directory.database import Database, now
 from scim_bridge.directory.write import Kind
 from scim_bridge.plan.state import Attributes, Principal
@@ -181,7 +182,7 @@ class Observations:
                 "external_id": principal.external_id,
                 "attributes": dict(principal.attributes),
                 "active": principal.active,
-                "email_folded": (emails[0].get("value") or "").casefold() or None,
+                "email_folded": folded(emails[0].get("value") or "") or None,
                 "at": now(),
             },
         )

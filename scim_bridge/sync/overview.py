@@ -171,6 +171,13 @@ def _door(database: Database, target: str) -> Door | None:
     return None if row is None else Door(circuit=row.circuit, cause=row.cause, age=row.age)
 
 
+def door_opened_within(database: Database, target: str, seconds: float) -> bool:
+    """Whether some process found the door open, after it was closed, within so many seconds."""
+    with database.reading():
+        door = _door(database, target)
+    return door is not None and door.circuit == "closed" and door.age < seconds
+
+
 def remember_door(database: Database, target: str, *, circuit: str, cause: str | None) -> None:
     """Write down what the door is like, so that every process and command can tell."""
     doors = tables.doors

@@ -10,6 +10,7 @@ from functools import partial
 
 import structlog
 
+from scim_bridge.directory.actor import caused_by
 from scim_bridge.directory.database import Database
 from scim_bridge.errors import (
     CircuitOpen,
@@ -23,7 +24,13 @@ from scim_bridge.errors import (
 )
 from scim_bridge.identity_center.center import Center
 from scim_bridge.identity_center.transport import Haste
-from scim_bridge.plan.changes import AddMembers, Change, DisableUser, RemoveMembers
+from scim_bridge.plan.changes import (
+    AddMembers,
+    Change,
+    DisableUser,
+    EnableUser,
+    RemoveMembers,
+)
 from scim_bridge.plan.changes import subject as subject_of
 from scim_bridge.plan.diff import surplus
 from scim_bridge.plan.state import Group, TakeAway, User
@@ -45,6 +52,15 @@ MOST_ROUNDS = 20
 
 # Asking for this many people one by one costs no more than reading a page or two of the group.
 ASK_ONE_BY_ONE = 3
+
+
+# Somebody is not enabled before they are out of the groups they are to lose; but after this many
+# tries they are: a group that nobody can be taken out of must not keep them from work for good.
+WAITS_FOR_GROUPS = 5
+
+
+class StillMember(TryLater):
+    """Somebody who is to be enabled has yet to lose access they had before."""
 
 
 class Unsettled(TryLater):
@@ -76,6 +92,8 @@ class _Pass:
     declined_members: set[str] = field(default_factory=set)
     # The generations whose target side was read for what is to be taken away.
     looked: set[int] = field(default_factory=set)
+    # Whether groups were asked to let somebody go who is to be enabled.
+    let_go: bool = False
 
 
 class Reconciler:
@@ -132,7 +150,12 @@ class Reconciler:
                 leaver = self._stripped(this, step)
                 if not changes and leaver is None:
                     return self._settle(this, step)
-                self.recorder.begin(changes)
+                losing = self._losing(this, changes) if leaver is None else []
+                if not losing:
+                    self.recorder.begin(changes)
+            if losing:
+                self._let_go(this, losing)
+                continue
             if leaver is not None:
                 changes = self._from_unknown_groups(this, leaver)
             self._carry_out(this, changes)
@@ -178,7 +201,8 @@ class Reconciler:
             is_first = False
             change = left.popleft()
             try:
-                ending = self.attempts.make(change, deadline=self._deadline(this))
+                with caused_by(_read(this).requests):
+                    ending = self.attempts.make(change, deadline=self._deadline(this))
             except StillThere as error:
                 halves = _halves(change)
                 left.extendleft(reversed(halves))
@@ -213,8 +237,10 @@ class Reconciler:
             self._write_down(this)
 
     def _write_down(self, this: _Pass) -> None:
-        for ending in this.endings:
-            self.recorder.write(ending)
+        if this.endings:
+            with caused_by(_read(this).requests):
+                for ending in this.endings:
+                    self.recorder.write(ending)
         this.endings.clear()
 
     def _deadline(self, this: _Pass) -> float:
@@ -346,17 +372,51 @@ class Reconciler:
         """
         principal = str(leaver.principal)
         groups = self.center.groups_of(principal, **self._haste(this))
-        with self.database.transaction():
+        with self.database.transaction(), caused_by(_read(this).requests):
             self.marks.renew(this.lease)
             known = self.observations.resources("group", groups)
             named = TakeAway(named=frozenset({principal}))
             for group_id in sorted(known.values()):
                 key = Key(kind="group", id=group_id)
                 self.marks.mark(Intent(key=key, urgent=True, take_away=named))
+            for group in known:
+                self.observations.see_member(group, principal)
         return tuple(
             RemoveMembers(group=group, principal=group, members=(principal,))
             for group in sorted(groups - known.keys())
         )
+
+    # -- Hired again ----------------------------------------------------
+
+    def _losing(self, this: _Pass, changes: Iterable[Change]) -> list[Key]:
+        """The groups somebody who is about to be enabled is in, and is to be taken out of first."""
+        enabled = [change.principal for change in changes if isinstance(change, EnableUser)]
+        if not enabled or (this.let_go and _read(this).attempts >= WAITS_FOR_GROUPS):
+            return []
+        (member,) = enabled
+        groups = self.observations.resources("group", self.observations.groups_of(member))
+        keys = [Key(kind="group", id=group_id) for group_id in sorted(groups.values())]
+        return [key for key in keys if self._loses(key, member)]
+
+    def _loses(self, group: Key, member: str) -> bool:
+        mark = self.marks.find(group)
+        if mark is None or mark.state != "pending":
+            return False
+        subject = self.planning.subject(mark)
+        return isinstance(subject, Group) and member in surplus(subject)
+
+    def _let_go(self, this: _Pass, groups: Iterable[Key]) -> None:
+        """Revoke before grant: have these groups delivered, each under its own lease.
+
+        Raises `StillMember` when that has been tried in this pass.
+        """
+        if this.let_go:
+            raise StillMember("enabled once they are out of the groups they had before")
+        this.let_go = True
+        for key in groups:
+            lease = self.marks.claim(key)
+            if lease is not None:
+                self.reconcile(lease, deadline=this.deadline, additions=False)
 
     # -- Ending ---------------------------------------------------------
 
@@ -398,7 +458,7 @@ class Reconciler:
     def _lost(self, this: _Pass, error: LeaseLost) -> Outcome:
         """Leave the rest to who has taken over. What was done stays done, and is audited."""
         log.warning("lease lost", kind=this.lease.key.kind, id=this.lease.key.id)
-        with self.database.transaction():
+        with self.database.transaction(), caused_by(this.mark.requests if this.mark else ()):
             for ending in this.endings:
                 if isinstance(ending, Done):
                     self.recorder.audit(ending)

@@ -256,7 +256,15 @@ class Recorder:
             ending.earlier, key, marks=self.marks, observations=self.observations, held=self.held
         )
         if left is not None and left.take_away != NOTHING:
-            self.marks.mark(Intent(key=key, urgent=True, take_away=left.take_away))
+            self.marks.mark(
+                Intent(
+                    key=key,
+                    urgent=True,
+                    take_away=left.take_away,
+                    reread=left.reread,
+                    requests=left.requests,
+                )
+            )
         self.see(key, ending.principal)
         record(
             self.database,

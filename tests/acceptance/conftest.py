@@ -67,10 +67,17 @@ def installed(sandbox: Center, tmp_path: Path) -> Callable[..., Installation]:
 
 @pytest.fixture
 def show(pytestconfig: pytest.Config, capfd: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Put a measured figure on the terminal, whether the test passes or not."""
+    """Put a measured figure on the terminal, whether the test passes or not.
+
+    One of several processes of the tests has no terminal: its figures are with the test's output.
+    """
+    terminal = pytestconfig.pluginmanager.get_plugin("terminalreporter")
 
     def show(figure: str) -> None:
+        if terminal is None:
+            print(figure)  # noqa: T201 - pytest keeps it
+            return
         with capfd.disabled():
-            pytestconfig.get_terminal_writer().line(f"\n{figure}")
+            terminal.write_line(f"\n{figure}")
 
     return show

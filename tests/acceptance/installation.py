@@ -90,7 +90,7 @@ def center(folder: Path, auth: str) -> Iterator[Center]:
         folder, "sandbox", "--port", url.rpartition(":")[2], "--auth", auth,
         "--write-config", str(template / "bridge.toml"),
     ) as sandbox:  # fmt: skip
-        until(lambda: sandbox.process.poll() is not None or _is_up(url), within=30)
+        until(lambda: sandbox.process.poll() is not None or _is_up(url), within=60)
         assert sandbox.process.poll() is None, sandbox.said()
         added = command(template, "client", "add", "hr", "--json")
         yield Center(url=url, template=template, token=json.loads(added.stdout)["token"])
@@ -154,7 +154,7 @@ class Installation:
         with running(
             self.folder, "--config", settings, "serve", "--port", str(port), *arguments
         ) as found:
-            until(lambda: found.process.poll() is not None or answers(url), within=30)
+            until(lambda: found.process.poll() is not None or answers(url), within=60)
             assert found.process.poll() is None, found.said()
             yield Bridge(
                 process=found.process, output=found.output, url=url, token=self.sandbox.token

@@ -157,7 +157,7 @@ def survives(
         until(lambda: len(clients.answered) >= after, within=60)
         bridge.kill(whole=victim == "all")
         begun = time.monotonic()
-        until(lambda: not any(map(is_running, family)), within=5)
+        until(lambda: not any(map(is_running, family)), within=30)
         killed = time.monotonic() - begun
         clients.join()
     answered = list(clients.answered)
@@ -166,7 +166,7 @@ def survives(
 
     with installation.serving() as bridge:
         begun = time.monotonic()
-        installation.settle(within=60)
+        installation.settle(within=90)
         settled = time.monotonic() - begun
         active, groups = bridge.directory()
     lost = [one for one in answered if not one.kept(active, groups)]

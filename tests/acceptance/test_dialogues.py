@@ -223,7 +223,7 @@ class Client:
         """Wait until Identity Center holds what was meant after this step."""
         meant = self.meant[step]
         try:
-            until(lambda: self._held(meant) == meant, within=10)
+            until(lambda: self._held(meant) == meant, within=30)
         except AssertionError:
             assert self._held(meant) == meant, step
 

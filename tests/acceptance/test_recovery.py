@@ -15,6 +15,9 @@ from tests.acceptance.doors import reopens
 from tests.acceptance.installation import Installation, center, install
 from tests.acceptance.kills import TIMEOUT, creating, losing, survives
 
+# One process of the tests plays them all.
+pytestmark = pytest.mark.xdist_group("recovery")
+
 LATER = "[delivery]\nwait = 0\n"
 
 

@@ -1,13 +1,15 @@
 """A bridge in front of a sandbox, as its clients and its operator use it."""
 
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from scim_bridge.settings import load
 
 ROOT = Path(__file__).parents[2]
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+# Below those that a machine gives out by itself (from 32768 on Linux, and 49152 elsewhere).
+_ports = itertools.cycle(random.SystemRandom().sample(range(20_000, 32_000), 500))
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
 
@@ -159,7 +163,7 @@ class Running:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=60)
 
 
 @dataclass(kw_only=True)
@@ -204,7 +208,7 @@ def running(folder: Path, *arguments: str, **variables: str) -> Iterator[Running
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(timeout=20)
+                process.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -222,19 +226,26 @@ def serving(
         file.parent, "--config", str(file), "serve", "--port", str(port), *arguments, **variables
     ) as found:
         served = Served(process=found.process, output=found.output, url=url, token=token)
-        until(lambda: found.process.poll() is not None or answers(url), within=30)
+        until(lambda: found.process.poll() is not None or answers(url), within=60)
         assert found.process.poll() is None, found.said()
         yield served
 
 
 def new_token(file: Path, name: str = "hr") -> str:
-    with opened(load(file, {})) as database:
+    with opened(load(file, {}), create=True) as database:
         return credentials.add(database, name).token
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    """A port that nobody takes until it is used.
+
+    Not one of those that the machine gives to whoever asks for any: there are other processes,
+    and each run of the tests keeps to ports of its own.
+    """
+    for port in _ports:
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 def answers(url: str) -> bool:
@@ -244,7 +255,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def until(holds: Callable[[], Any], *, within: float = 10.0) -> None:
+def until(holds: Callable[[], Any], *, within: float = 60.0) -> None:
     """Wait until something holds; fail if it never does."""
     end = time.monotonic() + within
     while not holds():

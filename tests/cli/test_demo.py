@@ -25,7 +25,7 @@ def test_the_story_holds(folder, temporary):
     """--exit ends after the story: what was sent, what is then held, what is on record."""
     # Settings of whoever runs it are not the demo's.
     with running(folder, "demo", "--exit", SCIM_BRIDGE_DATABASE__URL="nonsense") as demo:
-        code = demo.process.wait(timeout=90)
+        code = demo.process.wait(timeout=110)
         said = demo.said()
 
     assert code == 0, said
@@ -71,10 +71,25 @@ def test_a_ctrl_c_in_the_middle_leaves_nothing_behind(folder, temporary):
         until(lambda: "1. The joiner" in demo.said(), within=60)
         family = demo.family()
         demo.process.send_signal(signal.SIGINT)
-        assert demo.process.wait(timeout=30) == 1
+        assert demo.process.wait(timeout=60) == 1
 
     assert not any(map(is_running, family))
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [signal.SIGHUP, signal.SIGKILL])
+def test_it_takes_its_processes_with_it(ending, folder, temporary):
+    """Also when its terminal is closed, or when it is killed and can do nothing itself."""
+    with running(folder, "demo") as demo:
+        until(lambda: "Before:" in demo.said(), within=60)
+        family = demo.family()
+        demo.process.send_signal(ending)
+        demo.process.wait(timeout=60)
+
+        until(lambda: not any(map(is_running, family)), within=60)
+
+    assert len(family) > 4
+    until(lambda: not any(temporary.iterdir()), within=30)
 
 
 def test_a_failure_shows_what_the_bridge_said_last(folder, temporary):
@@ -84,7 +99,7 @@ def test_a_failure_shows_what_the_bridge_said_last(folder, temporary):
         # The first of the bridge's processes has the lowest number: the others are its children.
         bridge = min(pid for pid in demo.family() if "serve" in _arguments(pid))
         os.kill(bridge, signal.SIGKILL)
-        assert demo.process.wait(timeout=30) == 1
+        assert demo.process.wait(timeout=60) == 1
         said = demo.said()
 
     assert "error: the bridge or the sandbox of the demo has ended" in said

@@ -22,9 +22,11 @@ def auth(request):
 
 
 @pytest.fixture
-def credentials(folder, server, auth):
+def credentials(folder, server, auth, run):
     """The credentials of the settings that are in force, which are right at first."""
-    return write_config(folder / "scim-bridge.toml", base_url=server.url, auth=auth)
+    file = write_config(folder / "scim-bridge.toml", base_url=server.url, auth=auth)
+    run("db", "upgrade")
+    return file
 
 
 @pytest.fixture
@@ -99,7 +101,7 @@ def test_nothing_set_is_told(run):
     said = run("doctor", expect=1).stdout
 
     assert "✗ identity center: is not set" in said
-    assert "✓ database: " in said
+    assert "✗ database: there is no database scim-bridge.db" in said
 
 
 def test_broken_settings_are_the_only_finding(run):
@@ -111,9 +113,12 @@ def test_broken_settings_are_the_only_finding(run):
 
 
 @pytest.mark.parametrize(("days", "state"), [(-1, "wrong"), (3, "warning"), (300, "ok")])
-def test_the_end_of_the_access_token_is_told_before_it_comes(days, state, states, folder, server):
+def test_the_end_of_the_access_token_is_told_before_it_comes(
+    days, state, run, states, folder, server
+):
     """A bearer token ends after a year (AWS SCIM developer guide); an operator hears of it."""
     write_config(folder / "scim-bridge.toml", base_url=server.url, auth="bearer")
+    run("db", "upgrade")
     end = datetime.now(UTC).date() + timedelta(days=days)
     found = states(
         expect=1 if state == "wrong" else 0,
@@ -123,9 +128,10 @@ def test_the_end_of_the_access_token_is_told_before_it_comes(days, state, states
     assert found["access token"] == state
 
 
-def test_a_region_nobody_knows_is_a_warning(states, folder, server):
+def test_a_region_nobody_knows_is_a_warning(run, states, folder, server):
     """A new region may not be known yet, so it is not called wrong."""
     write_config(folder / "scim-bridge.toml", base_url=server.url, auth="bearer")
+    run("db", "upgrade")
     found = states(SCIM_BRIDGE_IDENTITY_CENTER__REGION="eu-nowhere-1")
 
     assert found["region"] == "warning"

@@ -1,6 +1,10 @@
 """How every command begins and ends."""
 
+import os
 import re
+import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
@@ -8,6 +12,11 @@ import pytest
 
 from scim_bridge import __version__
 from scim_bridge.cli import COMMANDS, main
+
+IDENTITY_CENTER = {
+    "SCIM_BRIDGE_IDENTITY_CENTER__REGION": "us-east-1",
+    "SCIM_BRIDGE_IDENTITY_CENTER__SCIM_ENDPOINT": "http://127.0.0.1:9/scim/v2",
+}
 
 
 def _paths() -> Iterator[tuple[str, ...]]:
@@ -47,6 +56,7 @@ def test_what_is_not_understood_is_exit_code_2(arguments, run):
 
 def test_a_failure_is_one_line_and_exit_code_1(run):
     """An error of the bridge is said in one line on stderr, without a traceback."""
+    run("db", "upgrade")
     result = run("client", "revoke", "okta", expect=1)
 
     assert result.stderr.splitlines()[-1] == (
@@ -71,17 +81,80 @@ def test_every_problem_of_the_settings_is_listed(run):
 
 def test_a_new_database_gets_its_schema_by_itself(run, folder):
     """The first command on a fresh machine works, and says that it made a directory."""
-    said = run("client", "list")
+    said = run("client", "add", "okta")
 
-    assert "There is no client yet" in said.stdout
     assert "A new directory was made: " in said.stderr
     assert (folder / "scim-bridge.db").exists()
     assert run("client", "list").stderr == ""
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["audit", "audit verify", "client list", "client revoke okta", "doctor", "status", "plan",
+     "sync", "deprovision jane --reason x"],
+)  # fmt: skip
+def test_a_missing_database_is_told_and_not_made(command, run, folder, monkeypatch):
+    """A command run in the wrong folder does not answer for an empty directory."""
+    for name, value in IDENTITY_CENTER.items():
+        monkeypatch.setenv(name, value)
+
+    said = run(*command.split(), expect=1)
+
+    assert "there is no database scim-bridge.db" in said.output
+    assert len(said.stderr.splitlines()) <= 1
+    assert list(folder.iterdir()) == []
+
+
+def test_a_file_that_is_no_database_is_told(run, folder):
+    """[database] url names a text file: one line, and the file is left as it is."""
+    notes = folder / "notes.txt"
+    notes.write_text("not a database\n" * 1000)
+
+    for command in ("client list", "client add okta", "db upgrade"):
+        said = run(*command.split(), expect=1, SCIM_BRIDGE_DATABASE__URL=f"sqlite:///{notes}")
+        assert said.stderr.startswith("error: the file is not an SQLite database")
+        assert len(said.stderr.splitlines()) == 1
+    assert notes.read_text() == "not a database\n" * 1000
+
+
+def test_a_command_leaves_one_file_that_is_its_owners(run, folder, monkeypatch):
+    """Whoever copies the database has all of it; other users of the machine read none of it."""
+    before = os.umask(0o022)
+    try:
+        run("client", "add", "okta")
+        run("client", "list")
+    finally:
+        os.umask(before)
+
+    [file] = folder.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_advice_can_be_pasted(run, folder):
+    """A command that is told names the settings file that was given, quoted for a shell."""
+    file = folder / "my settings.toml"
+    file.write_text('[database]\nurl = "sqlite:///x.db"\n')
+
+    said = run("--config", str(file), "status", expect=1).stderr
+
+    assert f"`scim-bridge --config '{file}' db upgrade`" in said
+    assert "`scim-bridge db upgrade`" in run("status", expect=1).stderr
+
+
+def test_help_waits_for_no_library():
+    """`scim-bridge --help` answers at once: it imports nothing that takes long."""
+    code = (
+        "import sys; from scim_bridge.cli import main; main(['--help'], standalone_mode=False); "
+        "print(sorted({'sqlalchemy', 'pydantic', 'flask', 'botocore', 'rich'} & {*sys.modules}))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert said.stdout.endswith("[]\n")
+
+
 def test_an_older_schema_is_an_error_that_names_the_remedy(run, database):
     """A database of another version is never upgraded in passing."""
-    run("client", "list")
+    run("db", "upgrade")
     with database.transaction() as connection:
         connection.exec_driver_sql("DELETE FROM alembic_version")
 
@@ -90,6 +163,8 @@ def test_an_older_schema_is_an_error_that_names_the_remedy(run, database):
 
 def test_a_database_that_cannot_be_opened_is_told(run, folder):
     """A path that does not exist is an error in words."""
-    said = run("client", "list", expect=1, SCIM_BRIDGE_DATABASE__URL="sqlite:////no/where/x.db")
+    said = run(
+        "client", "add", "okta", expect=1, SCIM_BRIDGE_DATABASE__URL="sqlite:////no/where/x.db"
+    )
 
     assert said.stderr.startswith("error: the database does not answer: ")

@@ -22,6 +22,7 @@ def sandbox(server):
 def test_an_empty_plan_says_so(run, json_of, server, folder):
     """With nothing marked there is nothing to do."""
     in_front_of(server, folder)
+    run("db", "upgrade")
 
     assert "Nothing to do" in run("plan").stdout
     assert json_of("plan") == {"changes": 0, "suppressed": 0, "held": 0, "resources": []}

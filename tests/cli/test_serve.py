@@ -53,7 +53,7 @@ def test_a_working_life_arrives_step_by_step(auth, run, server, sandbox, folder)
     """
 
     def settle():
-        run("status", "--wait", "15")
+        run("status", "--wait", "60")
 
     with serving(in_front_of(server, folder, auth=auth)) as served:
         sent = served.sent
@@ -138,14 +138,14 @@ def test_its_first_line_says_where_everything_is(server, folder):
     port = free_port()
 
     with running(folder, "--config", str(file), "serve", "--port", str(port)) as bridge:
-        until(lambda: answers(f"http://127.0.0.1:{port}"), within=30)
+        until(lambda: answers(f"http://127.0.0.1:{port}"), within=60)
         said = bridge.said()
 
     assert (
         f"Listening at http://127.0.0.1:{port} - SCIM: https://scim.example.com/scim/v2 - " in said
     )
     assert server.scim_endpoint in said
-    assert "`scim-bridge client add NAME` makes one" in said
+    assert f"`scim-bridge --config {file} client add NAME` makes one" in said
 
 
 def test_a_request_under_way_is_answered_before_the_end(server, sandbox, folder):
@@ -153,7 +153,7 @@ def test_a_request_under_way_is_answered_before_the_end(server, sandbox, folder)
     answered = []
     with serving(in_front_of(server, folder)) as served:
         family = served.family()
-        sandbox.fault("CreateUser", delay=2.0, times=1)
+        sandbox.fault("CreateUser", delay=5.0, times=1)
         client = threading.Thread(
             target=lambda: answered.append(
                 served.send("POST", "/Users", person("jane@example.com")).status_code
@@ -166,6 +166,8 @@ def test_a_request_under_way_is_answered_before_the_end(server, sandbox, folder)
         assert served.stop() == 0
         client.join()
 
+    # The database is one file again: whoever copies it has all of it.
+    assert sorted(file.suffix for file in folder.glob("bridge.db-*")) == []
     assert answered == [201]
     assert sandbox.user("jane@example.com") is not None
     assert len(family) >= 4
@@ -181,7 +183,7 @@ def test_no_process_outlives_one_that_was_killed(server, sandbox, folder):
         served.process.kill()
         served.process.wait()
 
-        until(lambda: not any(map(is_running, family)), within=3)
+        until(lambda: not any(map(is_running, family)), within=30)
 
         with serving(file, token=served.token) as again:
             again.sent("POST", "/Users", person("jane@example.com"))
@@ -197,7 +199,7 @@ def test_deliveries_are_started_again(run, server, sandbox, folder):
         os.kill(deliveries, signal.SIGKILL)
 
         served.sent("POST", "/Users", person("jane@example.com"))
-        run("status", "--wait", "15")
+        run("status", "--wait", "60")
 
         assert sandbox.user("jane@example.com") is not None
         assert "deliveries ended and are started again" in served.said()
@@ -251,7 +253,7 @@ def test_what_is_no_request_is_a_scim_error(server, folder):
 def test_an_older_schema_is_refused_with_the_remedy(run, server, folder):
     """A database of another version is not served, and not changed."""
     in_front_of(server, folder)
-    run("status")
+    run("db", "upgrade")
     database = Database(f"sqlite:///{folder}/bridge.db")
     with database.transaction() as connection:
         connection.exec_driver_sql("DELETE FROM alembic_version")
@@ -266,7 +268,7 @@ def test_an_address_that_is_taken_is_told(server, folder):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
         with running(folder, "--config", str(file), "serve", "--port", port) as bridge:
-            assert bridge.process.wait(timeout=30) == 1
+            assert bridge.process.wait(timeout=60) == 1
 
     assert "choose another --host or --port" in bridge.said()
     assert "Traceback" not in bridge.said()
@@ -292,7 +294,7 @@ def test_nothing_that_was_answered_is_lost_by_a_crash(wait, run, server, sandbox
         ]
         for client in clients:
             client.start()
-        until(lambda: len(answered) >= 60, within=30)
+        until(lambda: len(answered) >= 60, within=60)
         served.process.kill()
         for client in clients:
             client.join()

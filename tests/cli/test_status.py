@@ -30,6 +30,7 @@ def sandbox():
 def test_a_bridge_with_nothing_to_do_says_so(run, json_of, sandbox, folder):
     """With nothing pending the counts are zero, and the keys are those scripts rely on."""
     in_front_of(sandbox, folder)
+    run("db", "upgrade")
 
     now = json_of("status")
 
@@ -84,7 +85,7 @@ def test_the_cause_of_a_closed_door_is_told(run, json_of, sandbox, folder):
     assert (now["pending"], now["circuit"]) == (1, "open")
     assert "token" in now["cause"]
     assert now["last_error"]
-    assert now["cause"] in run("status").stdout
+    assert now["cause"] in " ".join(run("status").stdout.split())
 
 
 def test_held_sets_are_listed_with_the_people_and_what_to_type(run, json_of, sandbox, folder):
@@ -107,13 +108,28 @@ def test_held_sets_are_listed_with_the_people_and_what_to_type(run, json_of, san
     assert held["approve"] in said
 
 
+def test_what_waits_fits_a_terminal(run, sandbox, folder):
+    """No line is longer than 80 columns, and what happened is said in words."""
+    file = in_front_of(sandbox, folder)
+    Sandbox(url=sandbox.url).behave(bearer_token="another")
+    with client_of(file) as client:
+        user_id = client.add_user("jane.with.a.rather.long.name@subsidiary.example.com")
+        client.patch(f"/Users/{user_id}", active=False)
+
+    said = run("status").stdout
+
+    # A path is never cut, since somebody pastes it.
+    assert all(len(line) <= 80 or str(folder) in line for line in said.splitlines())
+    assert "pending for" in said
+
+
 def test_a_database_that_does_not_answer_is_exit_code_1(run, sandbox, folder):
     """Only what could not be looked at is a failure."""
     in_front_of(sandbox, folder)
 
     said = run("status", expect=1, SCIM_BRIDGE_DATABASE__URL="sqlite:////no/where/x.db")
 
-    assert "the database does not answer" in said.stderr
+    assert "there is no database /no/where/x.db" in said.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,15 @@
 """`scim-bridge worker`: deliveries without a server."""
 
+import signal
+from contextlib import suppress
+
 import pytest
 
 from scim_bridge.sandbox import SandboxServer
+from scim_bridge.sync.worker import Worker
 from tests.cli.operation import Sandbox, client_of, in_front_of, running, until
+
+WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 
 @pytest.fixture
@@ -22,9 +28,9 @@ def test_it_delivers_until_it_is_stopped(server, sandbox, folder):
     file = in_front_of(server, folder, more="[delivery]\nwait = 0\n")
     with client_of(file) as client, running(folder, "--config", str(file), "worker") as worker:
         client.add_user("jane@example.com")
-        until(lambda: sandbox.user("jane@example.com"), within=20)
+        until(lambda: sandbox.user("jane@example.com"), within=60)
         client.add_user("ada@example.com")
-        until(lambda: sandbox.user("ada@example.com"))
+        until(lambda: sandbox.user("ada@example.com"), within=60)
 
         assert worker.stop() == 0
 
@@ -40,7 +46,28 @@ def test_what_was_switched_off_is_delivered_once_it_is_on(json_of, server, sandb
     assert json_of("status")["suppressed"] == 1
 
     with running(folder, "--config", str(file), "worker", SCIM_BRIDGE_USERS__CREATE="true"):
-        until(lambda: sandbox.user("jane@example.com"), within=20)
+        until(lambda: sandbox.user("jane@example.com"), within=60)
+
+
+@pytest.mark.parametrize("failing", ["database", "schema", "worker"])
+def test_signals_are_as_they_were_where_it_cannot_go_on(failing, run, server, folder, monkeypatch):
+    """Whoever runs the command within their process can still be stopped."""
+    in_front_of(server, folder)
+    if failing == "database":
+        monkeypatch.setenv("SCIM_BRIDGE_DATABASE__URL", "sqlite:////no/where/x.db")
+    elif failing == "schema":
+        (folder / "bridge.db").write_text("nonsense" * 1000)
+    else:
+        monkeypatch.setattr(Worker, "run", lambda _: 1 / 0)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    handlers = [signal.getsignal(one) for one in WATCHED]
+
+    with suppress(ZeroDivisionError):
+        run("worker", expect=1)
+
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
+    assert [signal.getsignal(one) for one in WATCHED] == handlers
+    assert not signal.sigpending() & set(WATCHED)
 
 
 def test_settings_without_an_identity_center_are_told(run, folder):

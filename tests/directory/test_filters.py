@@ -77,7 +77,7 @@ ASKED: list[tuple[str, list[CompareOperator], Any]] = [
 PRESENT = [
     "id", "title", "active", "name", "name.familyName", "emails", "emails.value", "emails.type",
     "emails.primary", "addresses", "roles", "groups", "groups.display", "schemas", "meta",
-    "meta.created", "externalId", f"{ENTERPRISE}:department", f"{ENTERPRISE}:manager", "password",
+    "meta.created", "externalId", f"{ENTERPRISE}:department", f"{ENTERPRISE}:manager",
     "x509Certificates", "noSuchThing",
 ]  # fmt: skip
 # Inside "emails[…]" and the like.

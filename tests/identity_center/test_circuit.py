@@ -16,7 +16,14 @@ from scim_bridge.errors import (
     Throttled,
     Unavailable,
 )
-from scim_bridge.identity_center.circuit import FAILURES, PROBE_AFTER, Circuit, CutShort, Standing
+from scim_bridge.identity_center.circuit import (
+    FAILURES,
+    OUTAGE_PROBE_AFTER,
+    PROBE_AFTER,
+    Circuit,
+    CutShort,
+    Standing,
+)
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -168,6 +175,107 @@ def test_a_probe_that_says_nothing_leaves_the_place_to_the_next(
     assert circuit.state == "half-open"
     end(circuit)
     assert circuit.state == "closed"
+
+
+def test_an_outage_is_probed_soon_and_then_less_and_less_often(
+    circuit: Circuit, clock: Clock
+) -> None:
+    """5xx and timeouts often end by themselves: 3 s, doubling, up to what a closed door gets."""
+    for _ in range(FAILURES):
+        end(circuit, Unavailable("timeout"))
+    pauses = []
+    for _ in range(6):
+        assert circuit.next_probe is not None
+        pauses.append((circuit.next_probe - clock.wall()).total_seconds())
+        with pytest.raises(CircuitOpen):
+            circuit.check()
+        clock.now += pauses[-1]
+        end(circuit, Unavailable("timeout"))
+    assert pauses == [3, 6, 12, 24, 48, 50]
+
+    clock.now += PROBE_AFTER
+    end(circuit)
+    for _ in range(FAILURES):
+        end(circuit, Unavailable("timeout"))
+    assert circuit.next_probe == clock.wall() + timedelta(seconds=OUTAGE_PROBE_AFTER)
+
+
+def test_a_closed_door_is_not_asked_more_often_after_an_outage(
+    circuit: Circuit, clock: Clock
+) -> None:
+    """401 and 403 are for somebody to mend, whatever came before."""
+    for _ in range(FAILURES):
+        end(circuit, Unavailable("timeout"))
+    clock.now += OUTAGE_PROBE_AFTER
+    end(circuit, DoorClosed("closed"))
+    assert circuit.next_probe == clock.wall() + timedelta(seconds=PROBE_AFTER)
+
+
+class Others:
+    """What other processes have found."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.got_through_at: float | None = None
+
+    def __call__(self, within: float) -> bool:
+        at = self.got_through_at
+        return at is not None and self.clock.now - at < within
+
+
+@pytest.fixture(name="others")
+def _others(circuit: Circuit, clock: Clock) -> Others:
+    circuit.works_elsewhere = others = Others(clock)
+    return others
+
+
+def test_what_another_process_found_open_is_tried_at_once(
+    circuit: Circuit, clock: Clock, others: Others
+) -> None:
+    """One process's probe serves them all; what it found before this one failed does not count."""
+    others.got_through_at = clock.now
+    clock.now += 1
+    end(circuit, DoorClosed("closed"))
+    clock.now += 1
+    with pytest.raises(CircuitOpen):
+        circuit.check()
+
+    others.got_through_at = clock.now
+    clock.now += 1
+
+    circuit.check()
+    assert circuit.next_probe == clock.wall()
+    end(circuit)
+    assert circuit.state == "closed"
+
+
+def test_a_process_that_alone_is_refused_does_not_ask_each_time(
+    circuit: Circuit, clock: Clock, others: Others
+) -> None:
+    """Its own credentials may be wrong: between two of its own probes it tries once more."""
+    probes = 0
+    for _ in range(400):
+        others.got_through_at = clock.now
+        clock.now += 0.5
+        try:
+            with circuit.calling():
+                probes += 1
+                raise DoorClosed("closed to this one")
+        except (CircuitOpen, DoorClosed):
+            continue
+    assert probes <= 2 * (200 / PROBE_AFTER) + 2
+
+
+def test_others_who_cannot_be_asked_change_nothing(circuit: Circuit) -> None:
+    """The database is down: the circuit is as it was."""
+
+    def fail(_: float) -> bool:
+        raise DatabaseUnavailable("down")
+
+    circuit.works_elsewhere = fail
+    end(circuit, DoorClosed("closed"))
+    with pytest.raises(CircuitOpen):
+        circuit.check()
 
 
 def test_a_call_that_began_before_does_not_close_the_circuit(circuit: Circuit) -> None:

@@ -457,7 +457,7 @@ class Convergence(RuleBasedStateMachine):
         return (entry["user_agent"] or "").startswith("scim-bridge/")
 
 
-@pytest.mark.timeout(120 if EXAMPLES <= 50 else 0)
+@pytest.mark.timeout(300 if EXAMPLES <= 50 else 0)
 def test_the_sandbox_ends_as_the_clients_words_say(
     database: Database,
     migrated_file: Path,

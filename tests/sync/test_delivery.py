@@ -1082,6 +1082,19 @@ def test_an_address_that_a_leaver_gave_up_is_cleared_first(
     assert sandbox.user("ada")["emails"][0]["value"] == "left@example.com"
 
 
+def test_an_address_that_the_directory_tells_apart_is_not_cleared(
+    directory: Directory, sandbox: Sandbox
+) -> None:
+    """A letter such as ß is no ss: the address of somebody else is left alone."""
+    directory.delete_user(directory.add_user("ada", emails=_email("strasse@example.com")))
+    sandbox.fault("CreateUser", status=409)
+
+    with pytest.raises(Conflict):
+        directory.add_user("bob", emails=_email("straße@example.com"))
+
+    assert sandbox.user("ada")["emails"][0]["value"] == "strasse@example.com"
+
+
 def test_an_address_that_a_pending_change_frees_comes_after_it(
     directory: Directory, sandbox: Sandbox
 ) -> None:

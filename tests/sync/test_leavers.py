@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from scim_bridge.settings import Safety
+from scim_bridge.sync.intents import EVERYTHING
+from scim_bridge.sync.marks import Intent, Key
+from scim_bridge.sync.reconciler import WAITS_FOR_GROUPS
 from scim_bridge.sync.subjects import Naming
 from tests.sync.conftest import Directory, Sandbox
 
@@ -385,6 +389,89 @@ def test_old_access_goes_before_who_is_hired_again_is_enabled(
     assert [entry["operation"] for entry in changes[-2:]] == ["PatchGroup", "PatchUser"]
     assert sandbox.members("unknown") == set()
     assert sandbox.is_active("ada")
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_old_groups_let_go_before_who_is_hired_again_is_enabled(
+    directory: Directory, sandbox: Sandbox, seen: bool
+) -> None:
+    """Also groups of the directory, which lose people under their own leases."""
+    old = directory.add_user("ada")
+    crew = directory.add_group("crew", old)
+    directory.deliver()
+    sandbox.fault("PatchGroup", status=503, times=1)
+    directory.delete_user(old)
+    assert not sandbox.is_active("ada")
+    assert sandbox.members("crew") == {"ada"}
+    if not seen:
+        # As if she had come by hand: only what is to be taken away names her.
+        with directory.database.transaction():
+            principal = str(directory.principal("user", old))
+            directory.observations.left(str(directory.principal("group", crew)), [principal])
+            directory.marks.mark(
+                Intent(key=Key(kind="user", id=old), urgent=True, take_away=EVERYTHING)
+            )
+
+    new = directory.add_user("ada")
+
+    changes = [entry for entry in sandbox.journal() if entry["method"] == "PATCH"]
+    assert [entry["operation"] for entry in changes[-2:]] == ["PatchGroup", "PatchUser"]
+    assert sandbox.members("crew") == set()
+    assert sandbox.is_active("ada")
+    assert directory.mark_state("user", new) == "clear"
+
+
+def test_who_is_hired_again_waits_for_old_groups_but_not_for_good(
+    directory: Directory, sandbox: Sandbox
+) -> None:
+    """A group that lets nobody go keeps nobody from work for ever; it is asked on and on."""
+    old = directory.add_user("ada")
+    crew = directory.add_group("crew", old)
+    directory.deliver()
+    sandbox.fault("PatchGroup", status=400, times=-1)
+    directory.delete_user(old)
+
+    new = directory.add_user("ada")
+    assert not sandbox.is_active("ada")
+    assert "groups they had before" in (directory.mark_row("user", new).last_error or "")
+    for _ in range(WAITS_FOR_GROUPS):
+        directory.deliver()
+
+    assert sandbox.is_active("ada")
+    assert directory.mark_state("group", crew) == "pending"
+    sandbox.mend()
+    directory.deliver()
+    assert sandbox.members("crew") == set()
+    assert directory.states() == {"clear"}
+
+
+def test_who_is_hired_again_while_the_brake_held_the_leaving_keeps_nothing_of_before(
+    assemble: Assemble, sandbox: Sandbox
+) -> None:
+    """Nobody has to decide on it any more, and what she was to lose goes."""
+    directory = assemble(safety=Safety())
+    people = directory.hire(20)
+    for user_id in people[:5]:
+        directory.change_user(user_id, active=False)
+    old = people[5]
+    directory.add_group("engineers", old)
+    kept = directory.add_group("kept", old)
+    directory.deliver()
+    sandbox.make_group("unknown", "person005")
+    directory.delete_user(old)
+    assert directory.mark_state("user", old) == "held"
+    directory.deliver()
+    assert sandbox.members("engineers") == {"person005"}
+
+    new = directory.add_user("person005")
+    directory.change_members(kept, add=[new])
+    directory.deliver()
+
+    assert sandbox.is_active("person005")
+    assert sandbox.members("engineers") == sandbox.members("unknown") == set()
+    assert sandbox.members("kept") == {"person005"}
+    assert directory.overview().held_sets == []
+    assert directory.states() == {"clear"}
 
 
 def test_a_live_record_of_an_inactive_person_is_no_rehire(

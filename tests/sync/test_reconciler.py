@@ -1,5 +1,6 @@
 """One pass: a resource is brought right under its lease, call by call."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,9 @@ import pytest
 from sqlalchemy import select
 
 from scim_bridge.directory import tables
+from scim_bridge.directory.actor import Actor, acting
 from scim_bridge.errors import Refused
-from scim_bridge.sync.marks import LEASE_MARGIN
+from scim_bridge.sync.marks import LEASE_MARGIN, MOST_REQUESTS
 from scim_bridge.sync.reconciler import MOST_ROUNDS, PAUSE
 from tests.sync.conftest import Directory, Sandbox
 
@@ -106,6 +108,54 @@ def test_every_call_is_audited_with_the_id_aws_gave_it(
     changing = [e["request_id"] for e in sandbox.journal() if e["method"] in ("POST", "PATCH")]
     audited = [row.target_request_id for row in directory.audited("call")]
     assert sorted(audited) == sorted(changing)
+
+
+def test_every_call_names_the_requests_it_goes_back_to(
+    assemble: Assemble, sandbox: Sandbox
+) -> None:
+    """Whoever delivers, and when: from AWS's record to the request and back (design, section 6)."""
+    directory = assemble(wait=0)
+
+    def requested(request_id: str, act: Callable[[], Any]) -> Any:
+        with acting(Actor(name="client:okta", request_id=request_id)):
+            return act()
+
+    ada = requested("hired", lambda: directory.add_user("ada"))
+    crew = requested("formed", lambda: directory.add_group("crew", ada))
+    directory.deliver()
+    sandbox.make_group("unknown", "ada")
+    requested("titled", lambda: directory.change_user(ada, title="Analyst"))
+    requested("moved", lambda: directory.change_user(ada, title="Countess"))
+    directory.deliver()
+    requested("left", lambda: directory.delete_user(ada))
+    requested("hired again", lambda: directory.add_user("ada", title="Poet"))
+    directory.deliver()
+
+    calls = [(row.related_id, json.loads(row.facts)) for row in directory.audited("call")]
+    behind = [(facts["change"], group == crew, facts["for"]) for group, facts in calls]
+    assert behind == [
+        ("CreateUser", False, ["hired"]),
+        ("CreateGroup", False, ["formed", "hired"]),
+        ("AddMembers", True, ["formed", "hired"]),
+        ("UpdateUser", False, ["titled", "moved"]),
+        ("RemoveMembers", False, ["left", "hired again"]),
+        ("UpdateUser", False, ["left", "hired again"]),
+        ("RemoveMembers", True, ["left", "hired again"]),
+    ]
+    assert {row.request_id for row in directory.audited("call")} == {None}
+
+
+def test_a_mark_names_the_last_requests_only(assemble: Assemble) -> None:
+    """However many writes wait for a closed door; once they have arrived it names none."""
+    directory = assemble(wait=0)
+    ada = directory.add_user("ada")
+    for number in range(MOST_REQUESTS + 5):
+        with acting(Actor(name="client:okta", request_id=str(number))):
+            directory.change_user(ada, title=f"title {number}")
+
+    assert directory.mark("user", ada).requests == tuple(map(str, range(5, MOST_REQUESTS + 5)))
+    directory.deliver()
+    assert directory.mark("user", ada).requests == ()
 
 
 # -- A pass ends ---------------------------------------------------------------------------

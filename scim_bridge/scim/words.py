@@ -1,0 +1,84 @@
+"""What is a client told about a value that does not fit? In the words of SCIM and JSON."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from scim2_models import Error
+
+_UNKNOWN = "Field not found: "
+# What a value must be, by what pydantic calls its absence.
+_MUST_BE = {
+    "not_boolean": "true or false",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "a string",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+}
+_GIVEN = (
+    (bool, "true or false"),
+    (int | float, "a number"),
+    (str, "a string"),
+    (list, "a list"),
+    (dict, "an object"),
+)
+
+
+def problem(found: Mapping[str, Any]) -> Error:
+    """The SCIM error of one problem that a validation found."""
+    error = Error.from_validation_error(found)
+    said = found["msg"]
+    # The problems that scim2-models names itself are in its words.
+    if found["type"].startswith("scim_"):
+        error.detail = detail(error.detail or "")
+        return error
+    path = (error.detail or "").removeprefix(said).removeprefix(": ")
+    if found["type"] != "extra_forbidden":
+        path = _as_in_json(path)
+    error.detail = ": ".join(filter(None, (path, _words(found))))
+    return error
+
+
+def detail(text: str) -> str:
+    """What scim2-models says of a request, where it speaks of its own fields."""
+    if text.startswith(_UNKNOWN):
+        return f"there is no attribute {text.removeprefix(_UNKNOWN)}"
+    return text
+
+
+def _words(found: Mapping[str, Any]) -> str:
+    kind, said, context = found["type"], found["msg"], found.get("ctx", {})
+    if kind in _MUST_BE:
+        return _must_be(_MUST_BE[kind], found["input"])
+    match kind:
+        case "missing":
+            return "is required"
+        case "required_error":
+            return f"{context['field_name']} is required"
+        case "extra_forbidden":
+            return "there is no such attribute"
+        case "enum" | "literal_error":
+            return f"must be {context['expected']}"
+        case "value_error" if re.search(r"Expected str\w* ", f"{said} ".replace(",", " ")):
+            return _must_be("a string", found["input"])
+        case "value_error":
+            return _as_in_json(said.removeprefix("Value error, "))
+        case _:
+            return str(said)
+
+
+def _must_be(what: str, given: Any) -> str:
+    """The kind of the value is told and never the value, which may be somebody's secret."""
+    kind = "null" if given is None else next((w for t, w in _GIVEN if isinstance(given, t)), what)
+    return f"must be {what}" if kind == what else f"must be {what}, not {kind}"
+
+
+def _as_in_json(text: str) -> str:
+    """user_name, the name of a field in Python, as clients write it: userName."""
+    return re.sub(r"(?<=[a-z])_([a-z])", lambda found: found[1].upper(), text)

@@ -1,0 +1,69 @@
+"""What a client is told about a value that does not fit, in the words of SCIM and JSON."""
+
+from typing import Any
+
+import pytest
+
+from tests.scim.conftest import ENTERPRISE, Scim, assert_error, person
+
+
+@pytest.mark.parametrize(
+    ("attributes", "detail"),
+    [
+        ({"active": "maybe"}, "active: must be true or false, not a string"),
+        ({"userName": 7}, "userName: must be a string, not a number"),
+        ({"name": "Ada"}, "name: must be an object, not a string"),
+        ({"emails": {"value": "a"}}, "emails: must be a list, not an object"),
+        ({"emails": [{"value": None, "primary": 7}]}, "emails[0].primary: must be true or false"),
+        ({"emails": [{"value": "a@b.c", "type": 7}]}, "emails[0].type: must be 'work', 'home'"),
+        ({"profileUrl": 7}, "profileUrl: must be a string, not a number"),
+        ({ENTERPRISE: {"manager": "x"}}, f"{ENTERPRISE}:manager: must be an object, not a string"),
+        ({"titel": "Countess"}, "titel: there is no such attribute"),
+        ({"name": None}, "name.givenName: Identity Center requires a value"),
+    ],
+)
+def test_a_body_that_does_not_fit_is_told_by_attribute(
+    scim: Scim, attributes: dict[str, Any], detail: str
+) -> None:
+    """RFC 7644, section 3.12: the detail is for people, who do not know what the bridge is of."""
+    answer = scim.post("/Users", {**person(), **attributes})
+
+    assert answer.status_code == 400
+    assert answer.json["detail"].startswith(detail)
+
+
+def test_a_group_without_a_name_is_told(scim: Scim) -> None:
+    """The attribute is named (RFC 7643, section 4.2)."""
+    assert assert_error(scim.post("/Groups", {}), 400, "invalidValue") == "displayName is required"
+
+
+def test_a_patch_is_told_in_the_names_that_were_sent(scim: Scim) -> None:
+    """userName, not the name that a field has in Python."""
+    path = f"/Users/{scim.user()['id']}"
+
+    answer = scim.patch(path, {"op": "replace", "path": "userName", "value": 7})
+    without = scim.patch(path, {"path": "active", "value": False})
+
+    assert assert_error(answer, 400, "invalidValue") == "userName: must be a string, not a number"
+    assert "op: is required" in assert_error(without, 400, "invalidValue")
+
+
+def test_a_query_is_told_as_a_body_is(scim: Scim) -> None:
+    """GET and POST .search have the same words (RFC 7644, section 3.4.2)."""
+    number = "count: must be a whole number, not a string"
+    assert assert_error(scim.get("/Users?count=x"), 400, "invalidValue") == number
+    assert assert_error(scim.post("/Users/.search", {"count": "x"}), 400, "invalidValue") == number
+    unknown = scim.get('/Users?filter=nick eq "x"')
+    assert assert_error(unknown, 400, "invalidFilter") == "there is no attribute nick"
+
+
+@pytest.mark.parametrize(
+    "asked", ['password eq "x"', "password pr", "not (password pr)", 'title pr or password eq "x"']
+)
+def test_nothing_is_found_by_a_password(scim: Scim, asked: str) -> None:
+    """What is never returned is not told by filters either (RFC 7644, section 7.5.2)."""
+    scim.user()
+
+    assert "password" in assert_error(scim.get(f"/Users?filter={asked}"), 400, "invalidFilter")
+    search = scim.post("/.search", {"filter": asked})
+    assert "password" in assert_error(search, 400, "invalidFilter")
