@@ -1,7 +1,8 @@
 """What is a running bridge made of? The one place where its parts are put together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -10,6 +11,7 @@ from flask import Flask, Response, jsonify
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from scim_bridge.directory import migration
+from scim_bridge.directory.catalogue import Catalogue
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.entries import record_write
 from scim_bridge.directory.resources import Resources
@@ -17,27 +19,51 @@ from scim_bridge.directory.seal_key import load_key
 from scim_bridge.directory.seals import Sealer
 from scim_bridge.directory.write import Write
 from scim_bridge.errors import DirectoryError
+from scim_bridge.identity_center.apis import Apis, connect_apis
 from scim_bridge.identity_center.center import Center, connect
-from scim_bridge.identity_center.circuit import Standing
+from scim_bridge.identity_center.circuit import Circuit, Standing
+from scim_bridge.identity_center.doors import DoorName
+from scim_bridge.identity_center.rehearsal import RehearsedCenter, RehearsedSsoAdmin
 from scim_bridge.metrics import Metrics, count_requests, page
+from scim_bridge.plan.changes import Change
+from scim_bridge.plan.grants import AccessChange
 from scim_bridge.plan.policy import Switches
+from scim_bridge.plan.state import Abilities
 from scim_bridge.scim.authentication import bearer_authentication
 from scim_bridge.scim.provider import Provider
 from scim_bridge.scim.server import Server
 from scim_bridge.settings import IdentityCenter, Settings
-from scim_bridge.sync import TARGET
+from scim_bridge.sync import ACCESS_TARGET, TARGET
+from scim_bridge.sync.access import AccessReconciler
+from scim_bridge.sync.access_intents import AccessIntents
+from scim_bridge.sync.access_planning import AccessPlanning
+from scim_bridge.sync.access_record import AccessRecorder
+from scim_bridge.sync.alerts import Alerts, Cause, causes, ending_tokens
+from scim_bridge.sync.attempt import Inline
+from scim_bridge.sync.cuts import Cuts, uncut
 from scim_bridge.sync.decisions import Decisions
 from scim_bridge.sync.delivery import Delivery
+from scim_bridge.sync.entitled import Entitlements
+from scim_bridge.sync.freshness import Freshness, freshness
+from scim_bridge.sync.grants import Grants
 from scim_bridge.sync.held import HeldLosses
 from scim_bridge.sync.intents import Intents
-from scim_bridge.sync.marks import Marks
+from scim_bridge.sync.marks import Key, Marks
 from scim_bridge.sync.observed import Observations
-from scim_bridge.sync.overview import Overview, door_opened_within, overview, remember_door
+from scim_bridge.sync.overview import (
+    Door,
+    Overview,
+    door_opened_within,
+    overview,
+    remember_door,
+)
 from scim_bridge.sync.planning import Planning
+from scim_bridge.sync.provisioning import provisioning
 from scim_bridge.sync.reconciler import Reconciler
 from scim_bridge.sync.record import Recorder
 from scim_bridge.sync.subjects import Naming, Subjects
-from scim_bridge.sync.worker import Worker
+from scim_bridge.sync.watch import Watch, watch
+from scim_bridge.sync.worker import Lane, Worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,58 +82,115 @@ class Bridge:
     reconciler: Reconciler
     delivery: Delivery
     decisions: Decisions
+    # Assignments: their marks, who delivers them, and what is known of them.
+    access_marks: Marks
+    access: AccessReconciler
+    entitlements: Entitlements
+    # The APIs of AWS, and what reads Identity Center by them. None: the settings do not say in
+    # which region they are.
+    apis: Apis | None
+    watch: Watch | None
+    cuts: Cuts
 
     def overview(self) -> Overview:
         """How things stand between the directory and Identity Center."""
         return overview(self.database, TARGET)
 
-    def worker(self) -> Worker:
+    def worker(self, *, upkeep: Callable[[], object] | None = None) -> Worker:
         """The worker that delivers what no request does, and seals the audit trail.
+
+        `upkeep`: what it does instead of sealing and alerting.
 
         Raises `SettingsError` when the key of the seals cannot be used.
         """
+        return Worker(
+            marks=self.marks,
+            reconciler=self.reconciler,
+            access_marks=self.access_marks,
+            access=self.access,
+            upkeep=upkeep or self._upkeep(),
+            background=(*((self.watch.schedule,) if self.watch else ()), self.cuts),
+        )
+
+    def _upkeep(self) -> Callable[[], object]:
+        """What a worker sees to about twice a second."""
         sealer = Sealer(self.database, load_key(self.settings.audit, self.database))
+
+        alerts = Alerts(self.database, self.settings.alerts, self._causes)
 
         def upkeep() -> None:
             self.show_door()
             self.hear_of_door()
             sealer.seal()
+            alerts.keep_up()
 
-        return Worker(marks=self.marks, reconciler=self.reconciler, upkeep=upkeep)
+        return upkeep
+
+    @property
+    def lanes(self) -> tuple[Lane, Lane]:
+        """The ways of deliveries: of users, groups and memberships, and of their assignments."""
+        return (
+            Lane(marks=self.marks, passes=self.reconciler),
+            Lane(marks=self.access_marks, passes=self.access),
+        )
+
+    def _causes(self) -> Sequence[Cause]:
+        """What needs a person just now."""
+        expires = self.settings.identity_center.bearer_token_expires
+        today = datetime.now(UTC).date()
+        read = freshness(self.database, self.settings.extraction)
+        stale = [one.kind for one in read if one.is_stale]
+        return [
+            *causes(self.overview(), stale=stale, uncut=uncut(self.database, TARGET)),
+            *ending_tokens(self.database, expires, today=today),
+        ]
 
     def show_door(self) -> None:
-        """Say that Identity Center's door is open again, if it answered after it was closed.
+        """Say that a door of Identity Center is open again, if it answered after it was closed.
 
         For the worker: the process that found the door closed may have ended since. That this
         process has not been refused yet says nothing.
         """
-        circuit, shown = self.center.circuit, self.overview().door
-        if shown is None or shown.circuit == "closed" or circuit.state != "closed":
-            return
-        if circuit.silence is not None and circuit.silence < shown.age:
-            _open_for_all(self.database, self.marks)
+        now = self.overview()
+        _show_open(self.database, self.marks, self.center.circuit, now.door)
+        if self.apis is not None:
+            circuit = self.apis.sso_admin.circuit
+            _show_open(self.database, self.access_marks, circuit, now.access_door)
 
     def hear_of_door(self) -> None:
-        """Try again at once when another process found the door open. For the worker: what it put
+        """Try again at once when another process found a door open. For the worker: what it put
         off until its own next probe is due now.
         """
         if self.center.circuit.listen():
             self.marks.wake("pending")
+        if self.apis is not None and self.apis.sso_admin.circuit.listen():
+            self.access_marks.wake("pending")
 
     def forget_door(self) -> None:
-        """Forget what an earlier run knew of Identity Center's door. For whoever starts a bridge:
+        """Forget what an earlier run knew of Identity Center's doors. For whoever starts a bridge:
         a process whose door was never closed has nothing to tell when it is open.
         """
-        remember_door(self.database, TARGET, circuit="closed", cause=None)
+        for target in (TARGET, ACCESS_TARGET):
+            remember_door(self.database, target, circuit="closed", cause=None)
 
     def close(self) -> None:
         self.database.close()
 
 
-def build(settings: Settings, *, processes: int = 1) -> Bridge:
+def _show_open(database: Database, marks: Marks, circuit: Circuit, shown: Door | None) -> None:
+    if shown is None or shown.circuit == "closed" or circuit.state != "closed":
+        return
+    if circuit.silence is not None and circuit.silence < shown.age:
+        _open_for_all(database, marks)
+
+
+def build(
+    settings: Settings, *, processes: int = 1, rehearsed: list[Change | AccessChange] | None = None
+) -> Bridge:
     """Put a bridge together. Nothing is called and nothing is read yet.
 
     `processes`: how many of them call Identity Center at once; each gets its share of the pace.
+    `rehearsed`: nothing is changed at Identity Center; what would be is noted there.
 
     Raises `SettingsError` when the settings do not say where Identity Center is.
     """
@@ -115,14 +198,40 @@ def build(settings: Settings, *, processes: int = 1) -> Bridge:
     provider = Provider(settings)
     timeout = settings.identity_center.timeout
     marks = Marks(database, TARGET, call_seconds=timeout)
+    access_marks = Marks(database, ACCESS_TARGET, call_seconds=timeout)
+    shared = _with_share(settings.identity_center, processes)
     center = connect(
-        _with_share(settings.identity_center, processes),
+        shared,
         on_change=_on_door(database, marks),
         works_elsewhere=partial(door_opened_within, database, TARGET),
     )
+    apis = _apis(shared, database, access_marks)
+    if rehearsed is not None:
+        center, apis = RehearsedCenter(center, rehearsed), _rehearsed(apis, rehearsed)
     observations = Observations(database, TARGET)
-    held = HeldLosses(database, TARGET, settings.safety)
-    planning = _planning(settings, database, observations, held)
+    held = HeldLosses(
+        database,
+        TARGET,
+        settings.safety,
+        leavers_stay_active=not center.abilities.disables,
+    )
+    grants = Grants(database, TARGET)
+    entitlements = Entitlements(database, observations, grants)
+    planning = _planning(settings, database, observations, held, center.abilities)
+    access_intents = AccessIntents(
+        access_marks,
+        entitlements,
+        held,
+        has_door=apis is not None,
+        when_deleted=settings.groups.delete,
+    )
+    cuts = Cuts(
+        database,
+        TARGET,
+        apis.sso_admin if apis else None,
+        wanted=settings.deprovision.cut_sessions,
+        brake=settings.safety.brake,
+    )
     delivery = Delivery(
         database=database,
         marks=marks,
@@ -132,18 +241,22 @@ def build(settings: Settings, *, processes: int = 1) -> Bridge:
     resources = Resources(
         database,
         models=provider.directory_models,
-        written=_written(database, delivery),
+        written=_written(database, cuts, delivery, access_intents),
         restore_within=settings.deprovision.restore_within,
+        resolve=Catalogue(database, TARGET).grant,
+        provisioning=lambda kind, id_: provisioning(database, Key(kind=kind, id=id_)),
     )
+    recorder = Recorder(database, marks, observations, held)
     reconciler = Reconciler(
         database=database,
         center=center,
         marks=marks,
         observations=observations,
         planning=planning,
-        recorder=Recorder(database, marks, observations, held),
+        recorder=recorder,
         call_seconds=timeout,
         quiet=settings.delivery.coalesce,
+        inline=Inline(adopt=settings.adopt.inline, protected=settings.safety.protected),
     )
     delivery.connect(resources=resources, reconciler=reconciler)
     return Bridge(
@@ -158,14 +271,71 @@ def build(settings: Settings, *, processes: int = 1) -> Bridge:
         planning=planning,
         reconciler=reconciler,
         delivery=delivery,
-        decisions=Decisions(database, resources, marks, observations, held),
+        decisions=Decisions(database, resources, marks, observations, held, access_intents),
+        access_marks=access_marks,
+        access=AccessReconciler(
+            database=database,
+            sso_admin=apis.sso_admin if apis else None,
+            marks=access_marks,
+            principal_marks=marks,
+            planning=AccessPlanning(entitlements, planning.subjects, held),
+            recorder=AccessRecorder(database, grants, held),
+            call_seconds=timeout,
+        ),
+        entitlements=entitlements,
+        cuts=cuts,
+        apis=apis,
+        watch=None
+        if apis is None
+        else watch(
+            replace(settings, identity_center=shared),
+            database=database,
+            apis=apis,
+            observations=observations,
+            grants=grants,
+            subjects=planning.subjects,
+            recorder=recorder,
+            marks=marks,
+            access_marks=access_marks,
+            resources=resources,
+        ),
     )
 
 
+def _apis(settings: IdentityCenter, database: Database, access_marks: Marks) -> Apis | None:
+    """The APIs of AWS. None when the settings do not say in which region they are."""
+    if settings.region is None:
+        return None
+    on_access_door = _on_door(database, access_marks)
+
+    def on_change(name: DoorName, standing: Standing) -> None:
+        if name == "sso-admin":
+            on_access_door(standing)
+
+    def works_elsewhere(name: DoorName, seconds: float) -> bool:
+        return name == "sso-admin" and door_opened_within(database, ACCESS_TARGET, seconds)
+
+    return connect_apis(settings, on_change=on_change, works_elsewhere=works_elsewhere)
+
+
+def _rehearsed(apis: Apis | None, calls: list[Change | AccessChange]) -> Apis | None:
+    if apis is None:
+        return None
+    return replace(apis, sso_admin=RehearsedSsoAdmin(apis.sso_admin.api, apis.site, calls))
+
+
 def _planning(
-    settings: Settings, database: Database, observations: Observations, held: HeldLosses
+    settings: Settings,
+    database: Database,
+    observations: Observations,
+    held: HeldLosses,
+    abilities: Abilities,
 ) -> Planning:
-    naming = Naming(external_id=settings.users.external_id, when_deleted=settings.groups.delete)
+    naming = Naming(
+        external_id=settings.users.external_id,
+        when_deleted=settings.groups.delete,
+        abilities=abilities,
+    )
     switches = Switches(create=settings.users.create, update=settings.users.update)
     return Planning(
         database, Subjects(database, observations, naming), observations, held, switches
@@ -176,12 +346,16 @@ def _with_share(settings: IdentityCenter, processes: int) -> IdentityCenter:
     return replace(settings, calls_per_second=settings.calls_per_second / processes)
 
 
-def _written(database: Database, delivery: Delivery) -> Callable[[Write], None]:
+def _written(
+    database: Database, cuts: Cuts, delivery: Delivery, access: AccessIntents
+) -> Callable[[Write], None]:
     """Who is told of each write, in its transaction: the audit trail, then the marks."""
 
     def written(write: Write) -> None:
         record_write(database, write)
+        cuts.written(write)
         delivery.written(write)
+        access.written(write)
 
     return written
 
@@ -193,14 +367,14 @@ def _on_door(database: Database, marks: Marks) -> Callable[[Standing], None]:
         if standing.state == "closed":
             _open_for_all(database, marks)
         else:
-            remember_door(database, TARGET, circuit=standing.state, cause=standing.cause)
+            remember_door(database, marks.target, circuit=standing.state, cause=standing.cause)
 
     return remember
 
 
 def _open_for_all(database: Database, marks: Marks) -> None:
     """The door is open: other processes learn it, and what waited for a probe is due at once."""
-    remember_door(database, TARGET, circuit="closed", cause=None)
+    remember_door(database, marks.target, circuit="closed", cause=None)
     marks.wake("pending")
 
 
@@ -218,9 +392,10 @@ def create_app(settings: Settings, *, bridge: Bridge | None = None) -> Flask:
         settings,
         delivery=bridge.delivery,
         authenticated=bearer_authentication(bridge.database),
+        catalogue=Catalogue(bridge.database, TARGET, interval=settings.extraction.interval),
     ).init_app(app)
     _show_health(app, bridge)
-    metrics = Metrics(bridge.database, TARGET)
+    metrics = Metrics(bridge.database, TARGET, settings.extraction)
     count_requests(app, metrics)
     if settings.server.metrics_listen is None:
         app.add_url_rule("/metrics", "metrics", lambda: page(metrics))
@@ -252,17 +427,34 @@ def _show_health(app: Flask, bridge: Bridge) -> None:
         try:
             migration.check(bridge.database)
             now = bridge.overview()
+            read = freshness(bridge.database, bridge.settings.extraction)
         except DirectoryError as error:
             unready = jsonify(status="unavailable", causes=[str(error)])
             return unready, HTTPStatus.SERVICE_UNAVAILABLE
-        return jsonify(_readiness(now)), HTTPStatus.OK
+        return jsonify(_readiness(now, read)), HTTPStatus.OK
 
 
-def _readiness(now: Overview) -> dict[str, Any]:
-    is_open = now.door is not None and now.door.circuit != "closed"
-    causes = [now.door.cause] if now.door is not None and is_open and now.door.cause else []
+def _readiness(now: Overview, read: Sequence[Freshness]) -> dict[str, Any]:
+    doors = (now.door, now.access_door)
+    closed = [door for door in doors if door is not None and door.circuit != "closed"]
+    causes = [door.cause for door in closed if door.cause]
+    causes += [f"IAM does not allow the bridge {action}" for action in now.denied]
+    causes += [f"{one.kind} have not been read for long" for one in read if one.is_stale]
+    if now.pause is not None:
+        causes.append(f"delivery is paused by {now.pause.operator}")
     return {
-        "status": "degraded" if is_open else "ok",
+        "status": "degraded" if closed or causes else "ok",
         "circuit": now.door.circuit if now.door else "closed",
         "causes": causes,
+        "extraction": {one.kind: _read_as_dict(one) for one in read},
+    }
+
+
+def _read_as_dict(one: Freshness) -> dict[str, Any]:
+    return {
+        "age_seconds": one.age and round(one.age, 1),
+        "took_seconds": one.seconds and round(one.seconds, 3),
+        "counts": dict(one.counts),
+        "outcome": one.outcome,
+        "stale": one.is_stale,
     }

@@ -6,6 +6,7 @@
     ├── DirectoryError
     │   ├── DatabaseUnavailable  the database does not answer; the client retries
     │   └── MigrationMissing     the database is not at this version's schema
+    ├── NotSent                  a notice to the operator was not taken
     ├── AuditBroken              the audit trail was changed; names where
     └── TargetError              what a target answered, with its request id
         ├── Refused              for good: the request is not acceptable there
@@ -14,6 +15,8 @@
         ├── DoorClosed           credentials, rights, region or tenant: nothing gets through
         └── TryLater             soft: the same call may succeed later
             ├── Throttled        too many calls; carries when to come back
+            ├── QuotaExceeded    a quota is used up, until somebody raises it or makes room
+            ├── AccessDenied     IAM refuses one operation, until somebody allows it
             ├── Unavailable      5xx, no connection, or the answer was lost
             └── CircuitOpen      not even asked: the door is known to be closed
 
@@ -54,6 +57,10 @@ class OperatorError(BridgeError):
     """A command cannot be carried out as given. The message says what to do instead."""
 
 
+class NotSent(BridgeError):
+    """A notice to the operator, by webhook or mail, was not taken. It is sent again."""
+
+
 class DirectoryError(BridgeError):
     """The directory cannot do what was asked."""
 
@@ -91,7 +98,22 @@ class Refused(TargetError):
 
 
 class Conflict(Refused):
-    """A unique value is taken at the target, or what was sent exists already."""
+    """A unique value is taken at the target, or what was sent exists already.
+
+    ``reason`` is the target's word for it, where it has one. The SSO Admin API gives none, and
+    means that an earlier write has not spread yet: there the same call is to be sent again.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        reason: str | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self.reason = reason
+        super().__init__(detail, status=status, request_id=request_id)
 
 
 class Missing(TargetError):
@@ -121,6 +143,30 @@ class Throttled(TryLater):
         request_id: str | None = None,
     ) -> None:
         self.retry_after = retry_after
+        super().__init__(detail, status=status, request_id=request_id)
+
+
+class QuotaExceeded(TryLater):
+    """A quota of the target is used up. Trying again soon cannot help, trying late can."""
+
+
+class AccessDenied(TryLater):
+    """IAM refuses one operation; others go through, so the door is not closed.
+
+    ``operation`` is the call, ``action`` what the bridge's IAM policy has to allow.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        operation: str,
+        action: str,
+        status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self.operation = operation
+        self.action = action
         super().__init__(detail, status=status, request_id=request_id)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from wsgiref.simple_server import WSGIServer
 
 from flask import Flask, Response, g, request
@@ -20,7 +20,9 @@ from prometheus_client.registry import Collector
 
 from scim_bridge.directory.database import Database
 from scim_bridge.errors import DatabaseUnavailable
-from scim_bridge.sync.overview import Overview, overview
+from scim_bridge.settings import Extraction
+from scim_bridge.sync.freshness import Freshness, drift_counts, freshness
+from scim_bridge.sync.overview import Door, Overview, overview
 
 # Where the processes of one bridge keep their counts, so that each can show the sum.
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -35,14 +37,16 @@ class Metrics:
     With ``PROMETHEUS_MULTIPROC_DIR`` set, counts are those of all processes that share the folder.
     """
 
-    def __init__(self, database: Database, target: str) -> None:
+    def __init__(
+        self, database: Database, target: str, extraction: Extraction | None = None
+    ) -> None:
         # What is shown; in one process it is also where counts are kept.
         self.registry = CollectorRegistry()
         counted = self.registry
         if os.environ.get(MULTIPROCESS_VARIABLE):
             counted = CollectorRegistry()
             MultiProcessCollector(self.registry)  # type: ignore[no-untyped-call]
-        self.registry.register(_Standing(database, target))
+        self.registry.register(_Standing(database, target, extraction or Extraction()))
         self._requests = Counter(
             "scim_bridge_requests",
             "Requests answered.",
@@ -102,9 +106,10 @@ def serve_apart(metrics: Metrics, listen: str) -> WSGIServer:
 class _Standing(Collector):
     """How things stand between the directory and Identity Center, read when asked."""
 
-    def __init__(self, database: Database, target: str) -> None:
+    def __init__(self, database: Database, target: str, extraction: Extraction) -> None:
         self._database = database
         self._target = target
+        self._extraction = extraction
 
     def describe(self) -> Iterable[Metric]:
         # Without it, registering would ask the database.
@@ -114,6 +119,8 @@ class _Standing(Collector):
         up = GaugeMetricFamily("scim_bridge_database_up", "1 if the database answers.")
         try:
             now = overview(self._database, self._target)
+            read = freshness(self._database, self._extraction)
+            drift = drift_counts(self._database, self._target)
         except DatabaseUnavailable:
             up.add_metric([], 0)
             yield up
@@ -121,6 +128,7 @@ class _Standing(Collector):
         up.add_metric([], 1)
         yield up
         yield from _metrics(now)
+        yield from _reading(read, drift)
 
 
 def _metrics(now: Overview) -> Iterator[Metric]:
@@ -147,6 +155,63 @@ def _metrics(now: Overview) -> Iterator[Metric]:
         "1 while nothing gets through to Identity Center, with the cause.",
         labels=["cause"],
     )
-    is_open = now.door is not None and now.door.circuit != "closed"
-    circuit.add_metric([(now.door and now.door.cause) or ""], int(is_open))
+    circuit.add_metric([_cause(now.door)], _is_open(now.door))
     yield circuit
+    access = GaugeMetricFamily(
+        "scim_bridge_access_circuit_open",
+        "1 while no call for assignments gets through to Identity Center, with the cause.",
+        labels=["cause"],
+    )
+    access.add_metric([_cause(now.access_door)], _is_open(now.access_door))
+    yield access
+    denied = GaugeMetricFamily(
+        "scim_bridge_action_denied",
+        "1 for each IAM action that the bridge needs for something pending and is not allowed.",
+        labels=["action"],
+    )
+    for action in now.denied:
+        denied.add_metric([action], 1)
+    yield denied
+
+
+def _is_open(door: Door | None) -> int:
+    return int(door is not None and door.circuit != "closed")
+
+
+def _cause(door: Door | None) -> str:
+    return (door.cause if door else None) or ""
+
+
+def _reading(read: Iterable[Freshness], drift: Mapping[str, int]) -> Iterator[Metric]:
+    """What is known of Identity Center, and how fresh it is."""
+    age = GaugeMetricFamily(
+        "scim_bridge_extraction_age_seconds",
+        "Seconds since Identity Center was last read well, by kind.",
+        labels=["kind"],
+    )
+    seconds = GaugeMetricFamily(
+        "scim_bridge_extraction_seconds", "How long that reading took.", labels=["kind"]
+    )
+    found = GaugeMetricFamily(
+        "scim_bridge_extraction_found", "How many it found.", labels=["kind", "what"]
+    )
+    stale = GaugeMetricFamily(
+        "scim_bridge_extraction_stale",
+        "1 if it was not read well for two intervals.",
+        labels=["kind"],
+    )
+    for one in read:
+        stale.add_metric([one.kind], int(one.is_stale))
+        if one.age is not None:
+            age.add_metric([one.kind], one.age)
+            seconds.add_metric([one.kind], one.seconds or 0.0)
+        for what, count in one.counts.items():
+            found.add_metric([one.kind, what], count)
+    differing = GaugeMetricFamily(
+        "scim_bridge_drift",
+        "What differs from what the bridge applied, by what has come of it.",
+        labels=["state"],
+    )
+    for state in ("reported", "repaired", "contested"):
+        differing.add_metric([state], drift.get(state, 0))
+    yield from (age, seconds, found, stale, differing)

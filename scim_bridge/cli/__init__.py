@@ -26,6 +26,8 @@ class Listed(NamedTuple):
 
 
 COMMANDS = {
+    "access": Listed("access", "Show what people hold, now or at a moment in the past."),
+    "adopt": Listed("adopt", "Take over an Identity Center that is in use already."),
     "audit": Listed("audit", "Print the audit trail: what happened, when and by whom."),
     "client": Listed("clients", "Manage the clients of the SCIM endpoint and their tokens."),
     "config": Listed("config", "Look at the settings."),
@@ -33,8 +35,15 @@ COMMANDS = {
     "demo": Listed("demo", "Show on this machine what the bridge does, with a story."),
     "deprovision": Listed("deprovision", "Take every access away from a person at once."),
     "doctor": Listed("doctor", "Check that everything is in place, and say what to do."),
+    "drift": Listed("drift", "Show what was changed at Identity Center by hand."),
+    "explain": Listed("explain", "Say why somebody has an access, or why not."),
+    "extract": Listed("extract", "Read Identity Center completely now."),
+    "pause": Listed("pause", "Stop all delivery."),
     "plan": Listed("plan", "Show what a sync would do, and change nothing."),
+    "probe": Listed("probe", "Find out what AWS does where it documents nothing."),
+    "purge": Listed("purge", "Erase a person for good, on request."),
     "reactivate": Listed("reactivate", "Give a person their access back."),
+    "resume": Listed("resume", "Let delivery go on."),
     "sandbox": Listed("sandbox", "Run an Identity Center on this machine, for trying."),
     "serve": Listed("serve", "Serve SCIM clients, and deliver what they push."),
     "status": Listed("status", "Show what has yet to reach Identity Center, and why."),

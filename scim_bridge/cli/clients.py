@@ -29,12 +29,23 @@ def command() -> None:
 @command.command()
 @click.argument("name")
 @click.option("--read-only", is_flag=True, help="The client may read, and change nothing.")
+@click.option(
+    "--entitlements",
+    is_flag=True,
+    help="The client may say which permission sets and applications users and groups get.",
+)
 @click.option("--expires", type=DAYS, metavar="DAYS", help="End the token after so many days.")
 @json_option
 @audited()
 @pass_invocation
 def add(
-    invocation: Invocation, name: str, *, read_only: bool, expires: float | None, as_json: bool
+    invocation: Invocation,
+    name: str,
+    *,
+    read_only: bool,
+    entitlements: bool,
+    expires: float | None,
+    as_json: bool,
 ) -> None:
     """Register the client NAME and print its token.
 
@@ -44,8 +55,16 @@ def add(
     Example:
       scim-bridge client add reporting --read-only --expires 90
     """
+    if read_only and entitlements:
+        raise click.UsageError("--read-only and --entitlements exclude each other")
     with invocation.database(create=True) as database:
-        issued = credentials.add(database, name, read_only=read_only, expires_days=expires)
+        issued = credentials.add(
+            database,
+            name,
+            read_only=read_only,
+            entitlements=entitlements,
+            expires_days=expires,
+        )
     _print_issued(issued, as_json=as_json)
 
 
@@ -128,13 +147,14 @@ def _print_issued(issued: IssuedToken, *, as_json: bool) -> None:
                 "name": issued.name,
                 "token": issued.token,
                 "read_only": issued.read_only,
+                "entitlements": issued.entitlements,
                 "created": when(issued.created),
                 "expires": when(issued.expires),
             }
         )
         return
     # The token alone on stdout, so that it can be piped to where it belongs.
-    scope = "read only" if issued.read_only else "read and write"
+    scope = _scope(issued)
     ends = "does not end" if issued.expires is None else f"ends {day(issued.expires)}"
     click.echo(f"The token of client {issued.name} ({scope}, {ends}), shown only now:", err=True)
     click.echo(issued.token)
@@ -144,6 +164,7 @@ def _client(client: Registration) -> dict[str, object]:
     return {
         "name": client.name,
         "read_only": client.read_only,
+        "entitlements": client.entitlements,
         "created": when(client.created),
         "revoked": when(client.revoked),
         "tokens": [
@@ -159,11 +180,17 @@ def _client(client: Registration) -> dict[str, object]:
 
 def _print_clients(found: tuple[Registration, ...]) -> None:
     rows = [
-        (client.name, "read only" if client.read_only else "read, write", *_token(client, token))
+        (client.name, _scope(client), *_token(client, token))
         for client in found
         for token in client.tokens
     ]
     print_table(("client", "scope", "token", "made", "ends", "last used"), rows)
+
+
+def _scope(client: IssuedToken | Registration) -> str:
+    if client.read_only:
+        return "read only"
+    return "read, write and entitlements" if client.entitlements else "read and write"
 
 
 def _token(client: Registration, token: TokenRecord) -> tuple[str, str, str, str]:

@@ -15,6 +15,7 @@ from rich.text import Text
 _WIDTH = 80
 # Wider than any table gets.
 _WIDEST = 100_000
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
@@ -53,6 +54,14 @@ def print_wrapped(text: str, *, indent: str = "") -> None:
 def when(seconds: float | None) -> str | None:
     """A time as JSON has it, RFC 3339 in UTC."""
     return None if seconds is None else _utc(seconds).isoformat(timespec="seconds")
+
+
+def lasting(seconds: float) -> str:
+    """A length of time as a person says it: 12 s, 5 min, 3 h, 2 d."""
+    for length, unit in _UNITS:
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
 
 
 def day(seconds: float | None, *, never: str = "-") -> str:

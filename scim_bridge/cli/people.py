@@ -9,9 +9,14 @@ import click
 from scim_bridge.app import Bridge
 from scim_bridge.cli.invocation import advise
 from scim_bridge.cli.names import called, group_names, listed, printable
+from scim_bridge.cli.output import day
 from scim_bridge.directory.memberships import groups_of
-from scim_bridge.sync.marks import Key, Mark
+from scim_bridge.sync.access import FIRST_LOOK
+from scim_bridge.sync.cuts import sessions_until
+from scim_bridge.sync.marks import Key, Mark, State
 from scim_bridge.sync.overview import Waiting, waiting
+from scim_bridge.sync.pause import Pause, paused
+from scim_bridge.sync.worker import Lane
 
 # How long a command waits for what a running bridge is delivering just now, in seconds.
 PATIENCE = 30.0
@@ -27,6 +32,9 @@ class Standing:
     groups: Sequence[str]
     # What is pending or failed for the person and their groups: its name and why.
     left: Sequence[Waiting]
+    pause: Pause | None
+    # Until when sessions begun before may live, in seconds since 1970.
+    sessions: float | None
 
 
 def deliver(
@@ -39,23 +47,29 @@ def deliver(
 ) -> Standing:
     """Bring a person and their groups to Identity Center now, each of them tried once.
 
-    Works beside a running bridge: what that is delivering just now is waited for.
+    What Identity Center has begun with their assignments is followed to its end, or until patience
+    is over. Works beside a running bridge: what that is delivering just now is waited for. While
+    delivery is paused nothing is tried.
     """
+    if paused(bridge.database) is not None:
+        return standing(bridge, user_id)
     end = clock() + patience
-    tried: set[tuple[Key, int]] = set()
-    while left := [mark for mark in _pending(bridge, user_id) if _version(mark) not in tried]:
-        claimed = {_version(mark) for mark in left if _try(bridge, mark)}
-        tried |= claimed
+    tried: set[_Work] = set()
+    while left := [work for work in _pending(bridge, user_id) if work not in tried]:
+        outcomes = {work: work.lane.deliver(work.key) for work in left}
+        tried |= {work for work, ended in outcomes.items() if ended and not ended.under_way}
         if clock() >= end:
             break
-        if not claimed:
+        if any(ended and ended.under_way for ended in outcomes.values()):
+            sleep(FIRST_LOOK)
+        elif not tried.intersection(outcomes):
             sleep(LOOK_AGAIN)
     return standing(bridge, user_id)
 
 
 def standing(bridge: Bridge, user_id: str) -> Standing:
     """How a person stands at Identity Center, as far as it is known."""
-    key, left = Key(kind="user", id=user_id), {mark.key for mark in _unsettled(bridge, user_id)}
+    key, left = Key(kind="user", id=user_id), {work.key for work in _unsettled(bridge, user_id)}
     rows = waiting(bridge.database, bridge.marks.target, limit=10_000) if left else ()
     with bridge.database.reading():
         link = bridge.observations.link(key)
@@ -67,6 +81,8 @@ def standing(bridge: Bridge, user_id: str) -> Standing:
         is_enabled=seen.active if seen else None,
         groups=called(names, (known.get(group, group) for group in there)),
         left=[row for row in rows if row.key in left],
+        pause=paused(bridge.database),
+        sessions=sessions_until(bridge.database, user_id),
     )
 
 
@@ -76,8 +92,13 @@ def report(context: click.Context, now: Standing) -> None:
     for row in now.left:
         click.echo(
             f"! {row.state}: {row.key.kind} {printable(row.name) or row.key.id}"
+            f"{', assignments' if row.is_access else ''}"
             f" - {printable(row.last_error or 'on its way')}"
         )
+    if now.sessions is not None:
+        click.echo(f"Sessions that were begun before may live until {day(now.sessions)}.")
+    if now.pause is not None:
+        click.echo("! Delivery is paused, so nothing was sent. Go on: scim-bridge resume")
     if now.left:
         click.echo(
             advise("The bridge goes on trying while it runs; so does `scim-bridge sync --retry`.")
@@ -92,32 +113,40 @@ def _in_words(now: Standing) -> str:
     return f"{enabled}, {f'in {listed(now.groups)}' if now.groups else 'in no group'}"
 
 
-def _pending(bridge: Bridge, user_id: str) -> list[Mark]:
-    return [mark for mark in _unsettled(bridge, user_id) if mark.state == "pending"]
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """One thing to be delivered for a person, as it was marked."""
+
+    lane: Lane
+    key: Key
+    generation: int
+    state: State
 
 
-def _unsettled(bridge: Bridge, user_id: str) -> list[Mark]:
-    """The marks of a person: their own, and those of the groups they join or leave."""
+def _pending(bridge: Bridge, user_id: str) -> list[_Work]:
+    return [work for work in _unsettled(bridge, user_id) if work.state == "pending"]
+
+
+def _unsettled(bridge: Bridge, user_id: str) -> list[_Work]:
+    """What has yet to arrive of a person: themselves, the groups they join or leave, and their
+    assignments.
+    """
     with bridge.database.reading():
         link = bridge.observations.link(Key(kind="user", id=user_id))
         joined = groups_of(bridge.database, [user_id]).get(user_id, ())
         groups = {membership.group_id for membership in joined}
         principal = link.target_id if link else None
-        return [
+        own, access = bridge.lanes
+        marks = [
             mark
-            for mark in bridge.marks.marked("pending", "failed")
+            for mark in own.marks.marked("pending", "failed")
             if mark.key.id == user_id or mark.key.id in groups or principal in mark.take_away.named
         ]
+        granted = [
+            mark for mark in access.marks.marked("pending", "failed") if mark.key.id == user_id
+        ]
+    return [*(_work(own, mark) for mark in marks), *(_work(access, mark) for mark in granted)]
 
 
-def _version(mark: Mark) -> tuple[Key, int]:
-    return mark.key, mark.generation
-
-
-def _try(bridge: Bridge, mark: Mark) -> bool:
-    """Deliver one resource; False if somebody else has it, or has just done it."""
-    lease = bridge.marks.claim(mark.key)
-    if lease is None:
-        return False
-    bridge.reconciler.reconcile(lease)
-    return True
+def _work(lane: Lane, mark: Mark) -> _Work:
+    return _Work(lane=lane, key=mark.key, generation=mark.generation, state=mark.state)

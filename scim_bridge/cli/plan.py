@@ -1,6 +1,7 @@
 """`plan`: what would a sync do?"""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, assert_never
 
 import click
@@ -8,7 +9,14 @@ import click
 from scim_bridge.app import Bridge
 from scim_bridge.cli.assembled import assembled
 from scim_bridge.cli.invocation import Invocation, advise, pass_invocation
-from scim_bridge.cli.names import called, listed, principal_names, printable
+from scim_bridge.cli.names import (
+    called,
+    group_names,
+    listed,
+    principal_names,
+    printable,
+    user_names,
+)
 from scim_bridge.cli.output import json_option, print_json
 from scim_bridge.plan.changes import (
     AddMembers,
@@ -21,18 +29,31 @@ from scim_bridge.plan.changes import (
     RemoveMembers,
     UpdateGroup,
     UpdateUser,
+    subject,
+)
+from scim_bridge.plan.grants import (
+    AccessChange,
+    CreateApplicationAssignment,
+    CreateAssignment,
+    DeleteApplicationAssignment,
+    DeleteAssignment,
+    is_revocation,
 )
 from scim_bridge.plan.state import Attributes
 from scim_bridge.sync import TARGET
-from scim_bridge.sync.preview import Planned, preview
+from scim_bridge.sync.pause import paused
+from scim_bridge.sync.preview import Planned, PlannedAccess, preview, preview_access
 
 Names = Mapping[str, str]
 
 
 @click.command()
+@click.option(
+    "--calls", is_flag=True, help="Print the very calls a sync would make; reads Identity Center."
+)
 @json_option
 @pass_invocation
-def command(invocation: Invocation, *, as_json: bool) -> None:
+def command(invocation: Invocation, *, calls: bool, as_json: bool) -> None:
     """Show what a sync would do, person by person and group by group, and change nothing.
 
     What is switched off ([users] create and update) and what the brake holds is shown apart.
@@ -44,12 +65,79 @@ def command(invocation: Invocation, *, as_json: bool) -> None:
       scim-bridge sync
     """
     with assembled(invocation.settings()) as bridge:
+        if calls:
+            _print_calls(bridge, as_json=as_json)
+            return
         planned = preview(bridge.database, bridge.marks, bridge.planning)
+        access = preview_access(bridge.database, bridge.access_marks, bridge.access.planning)
         names = _member_names(bridge, planned)
+        paused_by = paused(bridge.database)
     if as_json:
-        print_json(as_dict(planned, names))
-    else:
-        _print(planned, names)
+        print_json({**as_dict(planned, names), "assignments": _access_as_dicts(access)})
+        return
+    if paused_by is not None:
+        click.echo(advise("Delivery is paused: nothing is done until `scim-bridge resume`."))
+    _print(planned, access, names)
+
+
+def _access_as_dicts(access: Sequence[PlannedAccess]) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": one.key.kind,
+            "id": one.key.id,
+            "name": one.name,
+            "changes": [call_as_dict(change) for change in one.changes],
+            "held": [call_as_dict(change) for change in one.held],
+        }
+        for one in access
+        if one.changes or one.held
+    ]
+
+
+def _print_calls(bridge: Bridge, *, as_json: bool) -> None:
+    """The calls in their order, as Identity Center's own operations."""
+    # The stand-ins are needed for nothing else.
+    from scim_bridge.cli.rehearsal import rehearse
+
+    rehearsed = rehearse(bridge.settings, bridge.database)
+    whose = _subject_names(bridge, rehearsed)
+    calls = [{"whose": whose.get(_subject_id(call)), **call_as_dict(call)} for call in rehearsed]
+    if not as_json and paused(bridge.database) is not None:
+        click.echo(advise("Delivery is paused: nothing is done until `scim-bridge resume`."))
+    if as_json:
+        print_json({"calls": calls, "count": len(calls)})
+    elif not calls:
+        click.echo("No call would be made.")
+    for call in () if as_json else calls:
+        name = f"{call['whose']}: " if call["whose"] else ""
+        click.echo(f"{call['operation']} {name}{printable(call['words'])}")
+
+
+def _subject_id(call: Change | AccessChange) -> str:
+    """Whom a call is about: a user or group of the directory, or a principal's id there."""
+    match call:
+        case (
+            CreateAssignment()
+            | DeleteAssignment()
+            | CreateApplicationAssignment()
+            | DeleteApplicationAssignment()
+        ):
+            return call.principal
+        case _:
+            return subject(call)
+
+
+def _subject_names(bridge: Bridge, calls: Iterable[Change | AccessChange]) -> dict[str, str]:
+    ids = [_subject_id(call) for call in calls]
+    with bridge.database.reading():
+        groups = bridge.observations.resources("group", ids)
+    named = group_names(bridge.database, [*ids, *groups.values()])
+    return {
+        **user_names(bridge.database, ids),
+        **principal_names(bridge.database, TARGET, ids),
+        **named,
+        **{principal: named[group] for principal, group in groups.items() if group in named},
+    }
 
 
 def _member_names(bridge: Bridge, planned: Iterable[Planned]) -> Names:
@@ -104,10 +192,52 @@ def _change(change: Change, names: Names) -> dict[str, Any]:
     return facts
 
 
+# -- Calls ------------------------------------------------------------------
+
+
+def call_as_dict(call: Change | AccessChange) -> dict[str, Any]:
+    """A call by its operation, as AWS and the sandbox count it, and what it is about."""
+    facts = {name: value for name, value in asdict(call).items() if value not in ((), "", None)}
+    return {"operation": operation(call), "words": _about(call), **facts}
+
+
+def operation(call: Change | AccessChange) -> str:
+    match call:
+        case CreateUser() | CreateGroup() | DeleteGroup():
+            return type(call).__name__
+        case DisableUser() | EnableUser() | UpdateUser():
+            return "PatchUser"
+        case UpdateGroup() | AddMembers() | RemoveMembers():
+            return "PatchGroup"
+        case CreateAssignment():
+            return "sso:CreateAccountAssignment"
+        case DeleteAssignment():
+            return "sso:DeleteAccountAssignment"
+        case CreateApplicationAssignment():
+            return "sso:CreateApplicationAssignment"
+        case DeleteApplicationAssignment():
+            return "sso:DeleteApplicationAssignment"
+        case _:
+            assert_never(call)
+
+
+def _about(call: Change | AccessChange) -> str:
+    match call:
+        case CreateUser() | CreateGroup():
+            return _set(call.attributes)
+        case CreateAssignment() | DeleteAssignment():
+            grant = call.grant
+            return f"{call.kind} {call.principal}: {grant.permission_set} in {grant.account}"
+        case CreateApplicationAssignment() | DeleteApplicationAssignment():
+            return f"{call.kind} {call.principal}: {call.grant.application}"
+        case _:
+            return f"{call.principal}: {words(call, {})}"
+
+
 # -- Words ------------------------------------------------------------------
 
 
-def _print(planned: Sequence[Planned], names: Names) -> None:
+def _print(planned: Sequence[Planned], access: Sequence[PlannedAccess], names: Names) -> None:
     sections = (
         ("A sync would:", [(one, one.changes) for one in planned]),
         (
@@ -120,10 +250,34 @@ def _print(planned: Sequence[Planned], names: Names) -> None:
         ),
     )
     lines = [line for title, parts in sections for line in _section(title, parts, names)]
+    lines += _access_lines("Assignments a sync would change:", [(a, a.changes) for a in access])
+    lines += _access_lines("Assignments held by the brake:", [(a, a.held) for a in access])
     again = sum(1 for one in planned if not (one.changes or one.suppressed or one.held))
     if again:
         lines.append(f"{_resources(again)} would be looked at, with no difference known now.")
     click.echo("\n".join(lines or ["Nothing to do: everything has reached Identity Center."]))
+
+
+def _access_lines(
+    title: str, parts: Iterable[tuple[PlannedAccess, Sequence[AccessChange]]]
+) -> list[str]:
+    lines = []
+    for one, changes in parts:
+        if changes:
+            lines.append(f"  {one.key.kind} {printable(one.name)}")
+            lines.extend(f"    {_access_words(change)}" for change in changes)
+    return [title, *lines] if lines else []
+
+
+def _access_words(change: AccessChange) -> str:
+    verb = "take away" if is_revocation(change) else "give"
+    match change:
+        case CreateAssignment() | DeleteAssignment():
+            return f"{verb} {change.grant.permission_set} in account {change.grant.account}"
+        case CreateApplicationAssignment() | DeleteApplicationAssignment():
+            return f"{verb} application {change.grant.application}"
+        case _:
+            assert_never(change)
 
 
 def _section(

@@ -9,18 +9,25 @@ from scim_bridge.errors import OperatorError
 from scim_bridge.sandbox import (
     ACCESS_KEY,
     BEARER_TOKEN,
+    IDENTITY_STORE_ID,
+    INSTANCE_ARN,
     REGION,
     SECRET_KEY,
     Behaviour,
     SandboxServer,
+    UnknownBehaviour,
+    read_behaviour,
     serve,
     write_config,
 )
 
+_THROTTLES = ("throttle", "throttle_identitystore", "throttle_sso", "throttle_organizations")
+
 
 @click.command(
     epilog=f"Fixed on purpose: region {REGION}, access key {ACCESS_KEY}, secret key {SECRET_KEY}, "
-    f"bearer token {BEARER_TOKEN}. They protect nothing but make-believe people."
+    f"bearer token {BEARER_TOKEN}, identity store {IDENTITY_STORE_ID}, instance {INSTANCE_ARN}. "
+    "They protect nothing but make-believe people."
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=9090, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True)
@@ -28,12 +35,25 @@ from scim_bridge.sandbox import (
     "--throttle",
     type=click.FloatRange(min=0, min_open=True),
     metavar="N",
-    help="Answer 429 beyond N calls per second.",
+    help="Throttle beyond N calls per second: the SCIM endpoint and each API by itself.",
+)
+@click.option(
+    "--page-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Lists give no more than N items a page, whatever is asked for.",
 )
 @click.option(
     "--strict-disabled",
     is_flag=True,
     help="Refuse edits and new memberships of disabled users, as AWS may do.",
+)
+@click.option(
+    "--behaviour",
+    "switches",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Behave as FILE says, which scim-bridge probe writes; other options add to it.",
 )
 @click.option(
     "--write-config",
@@ -54,21 +74,33 @@ def command(
     port: int,
     host: str,
     throttle: float | None,
+    page_size: int | None,
     strict_disabled: bool,
+    switches: Path | None,
     config: Path | None,
     auth: Literal["sigv4", "bearer"],
 ) -> None:
     """Run an Identity Center on this machine, without an AWS account.
 
-    It answers at the SCIM endpoint with AWS's documented limits and errors and checks signatures
-    and tokens. GET /_sandbox/state shows what it holds; POST /_sandbox/faults makes it misbehave.
+    It answers at the SCIM endpoint and, at its root (endpoint_url), as the Identity Store, SSO
+    Admin, Organizations and STS, with AWS's documented limits and errors; signatures and tokens
+    are checked. It begins with three accounts and three permission sets, and with nobody.
+
+    GET / explains all of it. GET /_sandbox/state shows what it holds, POST /_sandbox/faults makes
+    it misbehave, POST /_sandbox/assignment-faults makes assignments slow, fail or conflict.
 
     \b
     Example, in two terminals:
       scim-bridge sandbox --write-config sandbox.toml
       scim-bridge --config sandbox.toml serve
     """
-    behaviour = Behaviour(throttle=throttle, strict_disabled=strict_disabled)
+    options: dict[str, object] = {
+        **dict.fromkeys(_THROTTLES, throttle),
+        "page_size": page_size,
+        "strict_disabled": strict_disabled or None,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    behaviour = (_read(switches) if switches else Behaviour()).changed(given)
     if config is not None:
         _write_config(config, SandboxServer(host=host, port=port), auth, behaviour)
     try:
@@ -77,6 +109,15 @@ def command(
         raise OperatorError(
             f"the sandbox cannot listen at {host}:{port}: {error.strerror}; choose another --port"
         ) from error
+
+
+def _read(switches: Path) -> Behaviour:
+    try:
+        return read_behaviour(switches)
+    except OSError as error:
+        raise OperatorError(f"{switches} cannot be read: {error.strerror}") from error
+    except UnknownBehaviour as error:
+        raise OperatorError(f"{switches} says no behaviour: {error}") from error
 
 
 def _write_config(

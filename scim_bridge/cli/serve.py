@@ -16,7 +16,7 @@ from scim_bridge.cli.invocation import Invocation, advise, opened, pass_invocati
 from scim_bridge.directory.database import Database
 from scim_bridge.errors import OperatorError
 from scim_bridge.scim.credentials import registrations
-from scim_bridge.settings import IdentityCenter, Server, Settings
+from scim_bridge.settings import Server, Settings
 
 # Where the processes of one bridge add up their counts (prometheus-client).
 COUNTS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -135,13 +135,9 @@ def _greeting(settings: Settings, *, has_client: bool) -> str:
     public = (server.public_url or here).rstrip("/").removesuffix("/scim/v2")
     line = (
         f"Listening at {here} - SCIM: {public}/scim/v2 - "
-        f"Identity Center: {_identity_center(settings.identity_center)}"
+        f"Identity Center: {settings.identity_center.written_to}"
     )
     if has_client:
         return line
     advice = advise("`scim-bridge client add NAME` makes one")
     return f"{line}\nNobody has a token yet: {advice}."
-
-
-def _identity_center(settings: IdentityCenter) -> str:
-    return f"{settings.scim_endpoint} ({settings.auth}, {settings.region})"

@@ -1,25 +1,31 @@
 """`status`: has everything reached Identity Center, and if not, what is in the way?"""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
 
+from scim_bridge.cli import reading
 from scim_bridge.cli.invocation import Invocation, advise, opened, pass_invocation
 from scim_bridge.cli.names import called, listed, people, printable, user_names
-from scim_bridge.cli.output import json_option, print_json, print_wrapped
+from scim_bridge.cli.output import json_option, lasting, print_json, print_wrapped
 from scim_bridge.directory.database import Database
+from scim_bridge.identity_center.store_center import LIMITS
 from scim_bridge.settings import Safety
 from scim_bridge.sync import TARGET
 from scim_bridge.sync.held import HeldLosses
 from scim_bridge.sync.overview import HeldSet, Overview, Waiting, overview, waiting
+from scim_bridge.sync.pause import Pause
 
 # How often --wait looks again, in seconds.
 LOOK_AGAIN = 0.2
 
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
-_LOSS = {"disable": "would be disabled", "removal": "would be taken out of groups"}
+_LOSS = {
+    "disable": "would be disabled",
+    "removal": "would be taken out of groups",
+    "assignment": "would lose assignments",
+}
 
 
 @click.command()
@@ -60,14 +66,24 @@ def command(
       scim-bridge status --wait 30 --json
     """
     settings = invocation.settings()
+    is_limited = settings.identity_center.write_via == "identity-store"
     with opened(settings) as database:
         now = _awaited(lambda: overview(database, TARGET), seconds=wait or 0.0)
         whom = _held_people(database, settings.safety, now.held_sets)
         rows = waiting(database, TARGET, limit=limit)
+        known = reading.knowledge(database, settings)
     if as_json:
-        print_json(as_dict(now, whom, rows))
+        print_json(
+            {
+                **as_dict(now, whom, rows),
+                **reading.as_dict(known),
+                "limits": LIMITS if is_limited else None,
+            }
+        )
     else:
-        _print(now, whom, rows)
+        _print(now, whom, rows, known)
+        if is_limited:
+            print_wrapped(f"Written through the Identity Store API: {LIMITS}.")
     context.exit(1 if wait is not None and now.states.get("pending") else 0)
 
 
@@ -110,9 +126,23 @@ def as_dict(now: Overview, whom: dict[str, list[str]], rows: Sequence[Waiting]) 
         "overdue_revocations": now.overdue,
         "circuit": door.circuit if door else "closed",
         "cause": door.cause if door else None,
+        "access_circuit": now.access_door.circuit if now.access_door else "closed",
+        "access_cause": now.access_door.cause if now.access_door else None,
+        "denied": list(now.denied),
         "last_error": now.last_error,
+        "paused": _pause_as_dict(now.pause),
         "held_sets": [_set_as_dict(one, whom[one.id]) for one in now.held_sets],
         "waiting": [_waiting_as_dict(one) for one in rows],
+    }
+
+
+def _pause_as_dict(pause: Pause | None) -> dict[str, Any] | None:
+    if pause is None:
+        return None
+    return {
+        "by": pause.operator,
+        "reason": pause.reason,
+        "age_seconds": _rounded(pause.age),
     }
 
 
@@ -133,6 +163,7 @@ def _waiting_as_dict(one: Waiting) -> dict[str, Any]:
         "kind": one.key.kind,
         "id": one.key.id,
         "name": one.name,
+        "assignments": one.is_access,
         "state": one.state,
         "age_seconds": _rounded(one.age),
         "revoking": one.revoking,
@@ -141,8 +172,13 @@ def _waiting_as_dict(one: Waiting) -> dict[str, Any]:
     }
 
 
-def _print(now: Overview, whom: dict[str, list[str]], rows: Sequence[Waiting]) -> None:
-    for line in _lines(now):
+def _print(
+    now: Overview,
+    whom: dict[str, list[str]],
+    rows: Sequence[Waiting],
+    known: reading.Knowledge,
+) -> None:
+    for line in (*_lines(now), *reading.lines(known)):
         print_wrapped(line)
     for one in now.held_sets:
         _print_held(one, whom[one.id])
@@ -155,7 +191,13 @@ def _print(now: Overview, whom: dict[str, list[str]], rows: Sequence[Waiting]) -
 
 
 def _lines(now: Overview) -> list[str]:
-    lines = [_counts(now), _door(now)]
+    lines = [_counts(now), _door(now), *_access_door(now)]
+    if now.pause is not None:
+        lines.append(
+            f"! Delivery is paused for {lasting(now.pause.age)} by "
+            f"{printable(now.pause.operator)}: {printable(now.pause.reason)}. "
+            "Go on: scim-bridge resume"
+        )
     if now.overdue:
         lines.append(
             f"! {now.overdue} revocations of access have not arrived for more than 5 minutes."
@@ -183,6 +225,18 @@ def _door(now: Overview) -> str:
     )
 
 
+def _access_door(now: Overview) -> Iterator[str]:
+    """What is in the way of account and application assignments alone."""
+    door = now.access_door
+    if door is not None and door.circuit != "closed":
+        yield (
+            "! Calls for assignments (SSO Admin API) have not got through for "
+            f"{lasting(door.age)}: {printable(door.cause or 'the cause is not known')}"
+        )
+    for action in now.denied:
+        yield f"! IAM does not allow the bridge {action}, and assignments wait for it."
+
+
 def _print_held(one: HeldSet, names: Sequence[str]) -> None:
     click.echo()
     print_wrapped(
@@ -195,7 +249,8 @@ def _print_held(one: HeldSet, names: Sequence[str]) -> None:
 
 
 def _print_row(one: Waiting) -> None:
-    print_wrapped(f"{one.key.kind} {printable(one.name) or one.key.id}: {_standing(one)}")
+    what = f"{one.key.kind} {printable(one.name) or one.key.id}"
+    print_wrapped(f"{what}{', assignments' if one.is_access else ''}: {_standing(one)}")
     if one.last_error:
         print_wrapped(printable(one.last_error), indent="    ")
 
@@ -208,14 +263,6 @@ def _standing(one: Waiting) -> str:
         f"tried {tried}" if one.attempts else "",
     )
     return ", ".join(filter(None, parts))
-
-
-def lasting(seconds: float) -> str:
-    """A length of time as a person says it: 12 s, 5 min, 3 h, 2 d."""
-    for length, unit in _UNITS:
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -19,8 +19,9 @@ from scim_bridge.cli.output import json_option, print_json, print_table
 from scim_bridge.sync import TARGET
 from scim_bridge.sync.held import Loss
 from scim_bridge.sync.journal import journalled
-from scim_bridge.sync.marks import Key
+from scim_bridge.sync.marks import Key, Marks
 from scim_bridge.sync.overview import Overview, Waiting, waiting
+from scim_bridge.sync.pause import refuse_while_paused
 from scim_bridge.sync.worker import Progress
 
 # How often it is looked whether somebody else has finished, in seconds.
@@ -34,6 +35,8 @@ class Result:
     """What a sync did, and how things stand after it."""
 
     approved: Sequence[Loss]
+    # Who was in the approved set once, and whose loss the client took back since.
+    dropped: frozenset[str]
     rejected: Sequence[Loss]
     # How many had failed before and were tried again; None if that was not asked for.
     retried: int | None
@@ -77,6 +80,7 @@ def command(
       scim-bridge sync --approve 3f9a1c20 --reason "site closed, ticket 4711"
     """
     with assembled(invocation.settings()) as bridge:
+        refuse_while_paused(bridge.database)
         result = synced(bridge, retry=retry, approve=approve, reject=reject, quiet=as_json)
         if as_json:
             print_json(_as_dict(bridge, result))
@@ -99,6 +103,7 @@ def synced(
     """
     decisions = bridge.decisions
     with bridge.database.transaction():
+        dropped = bridge.held.dropped_out(approve) if approve else frozenset[str]()
         approved = decisions.approve(approve) if approve else ()
         rejected = decisions.reject(reject) if reject else ()
         retried = decisions.retry() if retry else None
@@ -108,6 +113,7 @@ def synced(
         run.counts = {"delivered": delivered, **after.states}
         result = Result(
             approved=approved,
+            dropped=dropped,
             rejected=rejected,
             retried=retried,
             delivered=delivered,
@@ -120,32 +126,42 @@ def synced(
 
 def _deliver(bridge: Bridge, *, quiet: bool) -> int:
     """Deliver all that is pending. Returns how many resources have arrived."""
-    if not bridge.marks.in_state("pending", "suppressed"):
+    both = (bridge.marks, bridge.access_marks)
+    if not any(marks.in_state("pending", "suppressed") for marks in both):
         return 0
     # What an earlier command met at the door may be mended; a door still closed is told anew.
     bridge.forget_door()
     worker = bridge.worker()
     with _progress(quiet=quiet) as report:
         keys = set(worker.run_once(report))
-        if elsewhere := _delivered_elsewhere(bridge, bridge.marks.in_state("pending")):
-            _wait_for(bridge, elsewhere)
+        waited = [_wait_for(marks) for marks in both]
+        if any(waited):
             # A lease that ran out belonged to somebody who is gone.
             keys |= set(worker.run_once(report))
-    return sum(1 for key in keys if bridge.marks.read(key).state == "clear")
+    return sum(1 for key in keys if _has_arrived(key, both))
 
 
-def _delivered_elsewhere(bridge: Bridge, keys: Iterable[Key]) -> list[Key]:
+def _has_arrived(key: Key, both: Iterable[Marks]) -> bool:
+    marks = (each.find(key) for each in both)
+    return all(mark is None or mark.state == "clear" for mark in marks)
+
+
+def _delivered_elsewhere(marks: Marks, keys: Iterable[Key]) -> list[Key]:
     """Those that a running bridge delivers just now: this command holds no lease."""
-    return [key for key in keys if bridge.marks.leased_until(key) is not None]
+    return [key for key in keys if marks.leased_until(key) is not None]
 
 
-def _wait_for(
-    bridge: Bridge, keys: list[Key], *, sleep: Callable[[float], None] = time.sleep
-) -> None:
-    """Wait until somebody else is done with these, or their leases have run out."""
-    end = time.monotonic() + bridge.marks.lease_seconds
-    while (keys := _delivered_elsewhere(bridge, keys)) and time.monotonic() < end:
+def _wait_for(marks: Marks, *, sleep: Callable[[float], None] = time.sleep) -> bool:
+    """Wait until somebody else is done with what they deliver, or their leases have run out.
+
+    Returns whether there was anything to wait for.
+    """
+    end = time.monotonic() + marks.lease_seconds
+    keys = first = _delivered_elsewhere(marks, marks.in_state("pending"))
+    while keys and time.monotonic() < end:
         sleep(LOOK_AGAIN)
+        keys = _delivered_elsewhere(marks, keys)
+    return bool(first)
 
 
 @contextmanager
@@ -174,6 +190,7 @@ def _as_dict(bridge: Bridge, result: Result) -> dict[str, Any]:
         "suppressed": states.get("suppressed", 0),
         "retried": result.retried,
         "approved": _losers(bridge, result.approved),
+        "dropped_out": called(user_names(bridge.database, result.dropped), result.dropped),
         "rejected": _losers(bridge, result.rejected),
         "problems": [
             {
@@ -191,6 +208,9 @@ def _as_dict(bridge: Bridge, result: Result) -> dict[str, Any]:
 def _print(bridge: Bridge, result: Result) -> None:
     if result.approved:
         click.echo(f"Approved: {_whom(bridge, result.approved)}")
+    if result.dropped:
+        names = called(user_names(bridge.database, result.dropped), result.dropped)
+        click.echo(f"No longer in it, since their loss was taken back: {listed(names)}")
     if result.rejected:
         click.echo(f"Rejected: {_whom(bridge, result.rejected, keeping=True)}")
     if result.retried is not None:
@@ -201,7 +221,8 @@ def _print(bridge: Bridge, result: Result) -> None:
             ("what", "state", "why"),
             [
                 (
-                    f"{one.key.kind} {printable(one.name) or one.key.id}",
+                    f"{one.key.kind} {printable(one.name) or one.key.id}"
+                    f"{', assignments' if one.is_access else ''}",
                     one.state,
                     printable(one.last_error or "-"),
                 )
@@ -222,6 +243,8 @@ def _whom(bridge: Bridge, losses: Sequence[Loss], *, keeping: bool = False) -> s
     stay = "stays" if len(names) == 1 else "stay"
     if losses[0].category == "disable":
         what = f"{stay} enabled" if keeping else "to be disabled"
+    elif losses[0].category == "assignment":
+        what = "keep their assignments" if keeping else "to lose assignments"
     else:
         groups = {loss.group for loss in losses}
         where = listed(called(group_names(bridge.database, groups), groups))

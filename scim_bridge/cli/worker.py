@@ -23,5 +23,5 @@ def command(invocation: Invocation) -> None:
     settings = invocation.settings()
     log.configure(settings.log)
     with opened(settings, create=True):
-        click.echo(f"Delivering to {settings.identity_center.scim_endpoint}; Ctrl-C stops.")
+        click.echo(f"Delivering to {settings.identity_center.written_to}; Ctrl-C stops.")
     deliver(settings)

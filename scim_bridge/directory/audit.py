@@ -48,6 +48,9 @@ class Action(StrEnum):
     # The resource is the user, the related resource the group.
     MEMBER_ADDED = "member-added"
     MEMBER_REMOVED = "member-removed"
+    # A user or group is entitled to something, or no more.
+    GRANTED = "granted"
+    REVOKED = "revoked"
 
     # Delivery. A call that changes memberships is one entry for each person.
     CALL = "call"
@@ -63,6 +66,24 @@ class Action(StrEnum):
     HELD = "held"
     APPROVED = "approved"
     REJECTED = "rejected"
+
+    # Until when sessions of a leaver may live, and that they were ended at once.
+    SESSIONS = "sessions"
+    SESSION_CUT = "session-cut"
+
+    # All delivery was stopped by an operator, and goes on.
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    # What somebody changed at the target by hand: found, put right, taken into the directory, or
+    # changed back so often that it is left.
+    DRIFT = "drift"
+    REPAIRED = "repaired"
+    ACCEPTED = "accepted"
+    CONTESTED = "contested"
+    # A principal that was there already is the resource's now.
+    ADOPTED = "adopted"
+    # A person was erased on request.
+    PURGED = "purged"
 
     # Inbound credentials. Kind "client"; its name is among the facts.
     CLIENT_ADDED = "client-added"

@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import Connection, Engine, Table, create_engine, event, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from sqlalchemy.ext.compiler import compiles
@@ -145,6 +146,13 @@ class Database:
         if self.engine.dialect.name != "sqlite" or not database or database == ":memory:":
             return None
         return Path(database)
+
+
+def insert_or(database: Database, table: Table) -> Any:
+    """An insert that can say what happens ON CONFLICT."""
+    # Only the dialects' own inserts know it; the two spell it alike.
+    dialect = postgresql if database.engine.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """What is kept of a SCIM resource: its document, and the columns that are filled from it.
 
 A document is the resource as JSON, without what the directory adds (``id``, ``meta``) or keeps as
-rows (``members``, ``groups``), and without what is never returned, such as a password.
+rows (``members``, ``groups``, and the grants of the extensions), and without what is never
+returned, such as a password.
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from scim2_models import (
 )
 
 from scim_bridge.directory.comparison import folded, normalized
+from scim_bridge.directory.entitlements import NamedGrant, grants_in, without_grants
 
 ENTERPRISE = str(EnterpriseUser.__schema__)
 
@@ -31,7 +33,7 @@ def document_of(resource: Resource[Any]) -> Document:
     Raises `InvalidValueException` for a string that no database stores: one with a NUL character.
     """
     dumped = resource.model_dump(scim_ctx=Context.DEFAULT)
-    document = _returnable(type(resource), dumped)
+    document = without_grants(_returnable(type(resource), dumped))
     for name in _ADDED:
         document.pop(name, None)
     for name, value in document.items():
@@ -40,6 +42,18 @@ def document_of(resource: Resource[Any]) -> Document:
                 attribute=name, detail=f"{name} holds a NUL character, which cannot be stored"
             )
     return document
+
+
+def grants_of(resource: Resource[Any]) -> tuple[NamedGrant, ...]:
+    """What a resource says that it is granted."""
+    # Only the extensions: a group may have many members.
+    return grants_in(
+        {
+            schema: extension.model_dump(scim_ctx=Context.DEFAULT)
+            for schema, model in resource.get_extension_models().items()
+            if (extension := getattr(resource, model.__name__)) is not None
+        }
+    )
 
 
 def is_active(document: Document) -> bool:

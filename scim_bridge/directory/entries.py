@@ -1,14 +1,16 @@
 """What a write leaves in the audit trail."""
 
+from dataclasses import asdict
 from typing import Any
 
 from scim_bridge.directory.audit import Action, record, record_members
 from scim_bridge.directory.database import Database
+from scim_bridge.directory.entitlements import NamedGrant
 from scim_bridge.directory.write import Write
 
 
 def record_write(database: Database, write: Write) -> None:
-    """Append the entries of a write, in its transaction: the document's, and each member's."""
+    """Append the entries of a write, in its transaction: of the document, each member and grant."""
     if write.before != write.after or write.action != "update":
         record(
             database,
@@ -24,12 +26,27 @@ def record_write(database: Database, write: Write) -> None:
         _record_members(database, Action.MEMBER_REMOVED, write.id, write.removed)
     for group_id in write.left:
         _record_members(database, Action.MEMBER_REMOVED, group_id, (write.id,))
+    _record_grants(database, Action.REVOKED, write, write.ended)
+    _record_grants(database, Action.GRANTED, write, write.begun)
 
 
 def _record_members(
     database: Database, action: Action, group_id: str, members: tuple[str, ...]
 ) -> None:
     record_members(database, action=action, group_id=group_id, members=members)
+
+
+def _record_grants(
+    database: Database, action: Action, write: Write, grants: tuple[NamedGrant, ...]
+) -> None:
+    for grant in grants:
+        record(
+            database,
+            action=action,
+            kind=write.kind,
+            resource_id=write.id,
+            facts={name: value for name, value in asdict(grant).items() if value},
+        )
 
 
 def _action(write: Write) -> Action:

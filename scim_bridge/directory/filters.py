@@ -55,6 +55,13 @@ from sqlalchemy import (
 from sqlalchemy import cast as sql_cast
 
 from scim_bridge.directory import comparison, tables
+from scim_bridge.directory.entitlements import (
+    ACCOUNT_ASSIGNMENTS,
+    APPLICATIONS,
+    GROUP_EXTENSION,
+    PROVISIONING,
+    USER_EXTENSION,
+)
 
 # How many comparisons a filter may hold, and how deeply they may nest: more than any client sends,
 # and less than what SQLite refuses to parse.
@@ -204,8 +211,8 @@ def _json_path(*names: str) -> str:
 
 
 class _Attributes:
-    """Where the attributes of a resource type are stored: in columns, in the document or in
-    membership rows.
+    """Where the attributes of a resource type are stored: in columns, in the document, or in rows
+    of memberships and assignments.
     """
 
     def __init__(self, table: Table) -> None:
@@ -216,6 +223,7 @@ class _Attributes:
         if binding.target_is_multivalued and binding.sub_field_name:
             raise _not_stored(binding)
         name, sub_name = self._names(binding)
+        self._refuse_provisioning(binding)
         if name == "meta":
             return self._meta(binding, sub_name)
         column = None if self._is_extended(binding) else self._columns.get(name)
@@ -230,12 +238,15 @@ class _Attributes:
         name, _ = self._names(binding)
         if not self._is_extended(binding) and (self.table.name, name) in _MEMBERSHIPS:
             return _MembershipEntries(owner=self.table)
+        if self._is_of_entitlements(binding) and name in (ACCOUNT_ASSIGNMENTS, APPLICATIONS):
+            return _AssignmentEntries(owner=self.table, attribute=name)
         head = self._head(binding)
         return _JsonEntries(document=self.table.c.document, path=_json_path(*head))
 
     def any_leaf(self, binding: AttributeBinding) -> Condition:
         """Whether anything below an attribute holds a value: what ``pr`` asks of a complex one."""
         name, _ = self._names(binding)
+        self._refuse_provisioning(binding)
         if name == "meta":
             return true()
         leaf = func.json_tree(self.table.c.document, self._path(binding)).table_valued("atom")
@@ -289,6 +300,29 @@ class _Attributes:
     @staticmethod
     def _is_extended(binding: AttributeBinding) -> bool:
         return issubclass(binding.model, Extension)
+
+    def _is_of_entitlements(self, binding: AttributeBinding) -> bool:
+        schemas = (GROUP_EXTENSION, USER_EXTENSION)
+        return self._is_extended(binding) and self._head(binding)[0] in schemas
+
+    def listed_extension(
+        self, binding: AttributeBinding, op: CompareOperator, operand: Any
+    ) -> Condition:
+        """Whether ``schemas`` names the extension of entitlements: where something is granted, it
+        does, and the document knows nothing of it.
+        """
+        schema = USER_EXTENSION if self.table is tables.users else GROUP_EXTENSION
+        name = _prepared(literal(schema), binding)
+        granted = (
+            _AssignmentEntries(owner=self.table, attribute=attribute).any()
+            for attribute in (ACCOUNT_ASSIGNMENTS, APPLICATIONS)
+        )
+        return and_(_compare(name, op, operand), or_(*granted))
+
+    def _refuse_provisioning(self, binding: AttributeBinding) -> None:
+        """How a resource stands at the target is asked of each, and stored nowhere."""
+        if self._is_of_entitlements(binding) and self._names(binding)[0] == PROVISIONING:
+            raise _not_stored(binding)
 
 
 _MEMBERSHIPS = {("users", "groups"), ("groups", "members")}
@@ -407,6 +441,50 @@ class _MembershipEntries:
     @property
     def _current(self) -> Condition:
         return self._row.c.valid_to.is_(None)
+
+
+class _AssignmentEntries:
+    """What a user or group is granted in accounts, or of applications: current rows."""
+
+    def __init__(self, *, owner: Table, attribute: str) -> None:
+        self.owner = owner
+        self._row = tables.assignments.alias()
+        self._columns = (
+            {"accountId": self._row.c.account_id, "permissionSet": self._row.c.permission_set}
+            if attribute == ACCOUNT_ASSIGNMENTS
+            else {"value": self._row.c.application}
+        )
+
+    def value(self, binding: AttributeBinding, name: str) -> _Value:
+        if name not in self._columns:
+            raise _not_stored(binding)
+        return _prepared(self._columns[name], binding)
+
+    def any(self, holds: Condition | None = None) -> Condition:
+        rows = select(self._row.c.resource_id).where(
+            *self._of_owners, true() if holds is None else holds
+        )
+        return self.owner.c.id.in_(rows)
+
+    def any_leaf(self) -> Condition:
+        return self.any()
+
+    def first(self, binding: AttributeBinding) -> ColumnElement[Any]:
+        name = _name(binding.field_type, binding.sub_field_name)
+        return (
+            select(self.value(binding, name).comparable)
+            .where(*self._of_owners, self._row.c.resource_id == self.owner.c.id)
+            .order_by(self._row.c.id)
+            .limit(1)
+            .correlate(self.owner)
+            .scalar_subquery()
+        )
+
+    @property
+    def _of_owners(self) -> tuple[Condition, ...]:
+        kind = "user" if self.owner is tables.users else "group"
+        column = next(iter(self._columns.values()))
+        return (self._row.c.kind == kind, self._row.c.valid_to.is_(None), column != "")
 
 
 # -- Comparing ----------------------------------------------------------------------
@@ -560,6 +638,8 @@ class _OfResource(_Logic):
             is_missing = op is CompareOperator.eq and operand is None
             return not_(entries.any()) if is_missing else false()
         matches = entries.any(_compare(entries.value(binding, name), op, operand))
+        if binding.field_name == "schemas":
+            matches = or_(matches, self.attributes.listed_extension(binding, op, operand))
         if op is CompareOperator.eq and operand is None:
             return or_(not_(entries.any()), matches)
         return matches

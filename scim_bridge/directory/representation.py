@@ -1,20 +1,45 @@
-"""What does a client see of rows? SCIM resources, memberships filled in.
+"""What does a client see of rows? SCIM resources, memberships and grants filled in.
 
-Memberships are read in one query for all the rows, and not at all when the response leaves them
-out.
+Memberships and grants are read in one query for all the rows, and not at all when the response
+leaves them out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from scim2_models import Path, Resource, ResponseParameters
 from sqlalchemy import Row
 
-from scim_bridge.directory import memberships
+from scim_bridge.directory import assignments, memberships
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.documents import Document
+from scim_bridge.directory.entitlements import PROVISIONING, NamedGrant, as_json, extension_of
 from scim_bridge.directory.kinds import GROUP, Kind
+from scim_bridge.directory.write import Kind as KindName
+
+
+class Standing(Protocol):
+    """How a resource stands at the target: `scim_bridge.sync.provisioning.Provisioning`."""
+
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def detail(self) -> str | None: ...
+
+    @property
+    def id(self) -> str | None: ...
+
+    @property
+    def since(self) -> float | None: ...
+
+
+Provisioning = Callable[[KindName, str], Standing | None]
+
+
+def unprovisioned(_kind: KindName, _id: str) -> None:
+    """Nothing is known of any target."""
 
 
 def etag(row: Row[Any]) -> str:
@@ -28,15 +53,18 @@ def resources(
     model: type[Resource[Any]],
     rows: Sequence[Row[Any]],
     parameters: ResponseParameters[Any] | None,
+    provisioning: Provisioning = unprovisioned,
 ) -> list[Resource[Any]]:
     """The resources of rows of one kind, in the order of the rows."""
     entries: Mapping[str, list[Document]] = {}
     if rows and _is_kept(model, kind.filled, parameters):
         entries = _entries(database, kind, [row.id for row in rows])
+    extensions = _extensions(database, kind, model, rows, parameters, provisioning)
     return [
         model.model_validate(
             {
                 **row.document,
+                **extensions.get(row.id, {}),
                 "id": row.id,
                 "meta": _meta(kind, row),
                 kind.filled: entries.get(row.id),
@@ -44,6 +72,60 @@ def resources(
         )
         for row in rows
     ]
+
+
+def _extensions(
+    database: Database,
+    kind: Kind,
+    model: type[Resource[Any]],
+    rows: Sequence[Row[Any]],
+    parameters: ResponseParameters[Any] | None,
+    provisioning: Provisioning,
+) -> Mapping[str, Document]:
+    """The extension that says what a resource is granted, by id, where it says anything."""
+    schema = extension_of(kind.name)
+    if not rows or model.get_extension_model(schema) is None:
+        return {}
+    granted: Mapping[str, list[NamedGrant]] = {}
+    if _is_extension_kept(schema, parameters):
+        granted = assignments.current(database, kind.name, [row.id for row in rows])
+    asked = _is_asked_for(f"{schema}:{PROVISIONING}", parameters)
+    found: dict[str, Document] = {}
+    for row in rows:
+        shown = {**row.document.get(schema, {}), **as_json(granted.get(row.id, ()))}
+        if asked and (standing := provisioning(kind.name, row.id)):
+            shown[PROVISIONING] = _provisioning(standing)
+        if shown:
+            found[row.id] = {schema: shown}
+    return found
+
+
+def _is_extension_kept(schema: str, parameters: ResponseParameters[Any] | None) -> bool:
+    """Whether a response may show the extension; what it does not is cut later."""
+    asked = _asked_for(parameters)
+    return not asked or any(path.startswith(schema.lower()) for path in asked)
+
+
+def _is_asked_for(path: str, parameters: ResponseParameters[Any] | None) -> bool:
+    """Whether a response is to show what is returned on request only, or a part of it."""
+    path = path.lower()
+    return any(one == path or one.startswith(f"{path}.") for one in _asked_for(parameters))
+
+
+def _asked_for(parameters: ResponseParameters[Any] | None) -> list[str]:
+    """The attributes a client asks for, in one case: their names have none."""
+    attributes = (parameters.attributes if parameters else None) or []
+    return [str(path).lower() for path in attributes]
+
+
+def _provisioning(standing: Standing) -> Document:
+    since = standing.since
+    return {
+        "state": standing.state,
+        "detail": standing.detail,
+        "identityCenterId": standing.id,
+        "since": None if since is None else datetime.fromtimestamp(since, UTC),
+    }
 
 
 def _meta(kind: Kind, row: Row[Any]) -> Document:

@@ -45,17 +45,31 @@ from sqlalchemy import (
     update,
 )
 
-from scim_bridge.directory import actor, filters, history, memberships, representation, uniqueness
+from scim_bridge.directory import (
+    actor,
+    assignments,
+    filters,
+    history,
+    memberships,
+    representation,
+    uniqueness,
+)
+from scim_bridge.directory.assignments import NO_TURN, Turn
+from scim_bridge.directory.catalogue import Resolve, by_arn
 from scim_bridge.directory.comparison import folded
 from scim_bridge.directory.database import Database
-from scim_bridge.directory.documents import Document, document_of, is_active
+from scim_bridge.directory.documents import Document, document_of, grants_of, is_active
+from scim_bridge.directory.entitlements import Stated, named_by_arn
 from scim_bridge.directory.kinds import GROUP, USER, Kind, kind_named, kind_of
 from scim_bridge.directory.memberships import NO_MOVES, Moves
 from scim_bridge.directory.pages import Order, page_by_cursor, page_by_index
+from scim_bridge.directory.representation import Provisioning, unprovisioned
 from scim_bridge.directory.tables import groups, users
+from scim_bridge.directory.write import Kind as KindName
 from scim_bridge.directory.write import Write
 from scim_bridge.errors import OperatorError
 from scim_bridge.lifecycle.access import returns_to_memberships
+from scim_bridge.plan.grants import Grant
 
 # `[deprovision] restore_within`, in seconds.
 RESTORE_WITHIN = 30 * 24 * 3600.0
@@ -95,9 +109,12 @@ class Resources(ScimStorage):
     """The directory's users and groups (RFC 7643 §4), in one database.
 
     `written` is told of every change, inside its transaction; what it raises undoes the change.
-    `restore_within` is how long a deactivated person's memberships wait for a return, in seconds.
+    `restore_within` is how long a deactivated person's memberships and grants wait for a return, in
+    seconds. `resolve` knows what names of permission sets and applications mean, `provisioning` how
+    a resource stands at the target.
 
-    A version covers a resource's document and its memberships, `groups` of a user included;
+    A version covers a resource's document, its grants and its memberships, `groups` of a user
+    included;
     ``meta.lastModified`` covers the document, and the members of a group.
 
     Every method raises `DatabaseUnavailable` when the database does not answer.
@@ -112,6 +129,8 @@ class Resources(ScimStorage):
         models: Mapping[str, type[Resource[Any]]] = MODELS,
         written: Callable[[Write], None] = _unheard,
         restore_within: float = RESTORE_WITHIN,
+        resolve: Resolve = by_arn,
+        provisioning: Provisioning = unprovisioned,
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = _uuid,
     ) -> None:
@@ -119,6 +138,8 @@ class Resources(ScimStorage):
         self.models = models
         self.written = written
         self.restore_within = restore_within
+        self.resolve = resolve
+        self.provisioning = provisioning
         self.clock = clock
         self.new_id = new_id
 
@@ -152,7 +173,7 @@ class Resources(ScimStorage):
             row = self._row(kind, resource_id)
             model = self.models[kind.type_name]
             (resource,) = representation.resources(
-                self.database, kind, model, [row], response_parameters
+                self.database, kind, model, [row], response_parameters, self.provisioning
             )
             return resource
 
@@ -244,7 +265,9 @@ class Resources(ScimStorage):
         for kind in dict.fromkeys(kinds):
             of_kind = [row for row in rows if row.kind == kind.name]
             model = self.models[kind.type_name]
-            for each in representation.resources(self.database, kind, model, of_kind, parameters):
+            for each in representation.resources(
+                self.database, kind, model, of_kind, parameters, self.provisioning
+            ):
                 built[kind.name, each.id] = each
         return [built[row.kind, row.id] for row in rows]
 
@@ -257,13 +280,14 @@ class Resources(ScimStorage):
         that is not a live user.
         """
         kind = kind_of(resource_type)
-        document = document_of(resource)
+        document, granted = document_of(resource), Stated(grants=grants_of(resource))
         with self.database.transaction():
             at, resource_id = self._now(), self.new_id()
             self._insert(kind, resource_id, document, at)
             moves = NO_MOVES
             if kind is GROUP:
                 moves = self._add(resource_id, _member_ids(resource), at)
+            turn = self._state(kind, resource_id, granted, at)
             self._raise_users(moves.everyone)
             self._tell(
                 Write(
@@ -276,6 +300,7 @@ class Resources(ScimStorage):
                     version_before=0,
                     added=moves.added,
                     rows=moves.rows,
+                    **_of_grants(turn),
                 ),
                 at,
             )
@@ -289,12 +314,16 @@ class Resources(ScimStorage):
         expected_version: str | None = None,
         members: MemberList = "given",
         named: Sequence[str] = (),
+        stated: Stated | None = None,
     ) -> Resource[Any]:
         """Replace a resource's document, and make a group's members those of `resource`.
 
         `members`: "replaced" tells that the client stated the whole list (a PUT), which the write
         reports; "kept" leaves the memberships as they are, whatever `resource` holds. The write
         also reports whom the client `named` for removal, members or not.
+
+        `stated`: the grants the client states. None leaves them as they are, whatever `resource`
+        holds.
 
         Raises `NotFoundException`, `PreconditionFailedException`, `UniquenessException` naming the
         attribute, and `InvalidValueException` for a member that is not a live user.
@@ -307,9 +336,15 @@ class Resources(ScimStorage):
             at, moves = self._now(), NO_MOVES
             if kind is GROUP and members != "kept":
                 moves = self._replace(row.id, _member_ids(resource), at)
-            replaced = kind is GROUP and members == "replaced"
             self._rewrite(
-                kind, row, document, at, moves=moves, named=tuple(named), replaced=replaced
+                kind,
+                row,
+                document,
+                at,
+                moves=moves,
+                named=tuple(named),
+                replaced=kind is GROUP and members == "replaced",
+                stated=stated,
             )
             return self.get(resource_type, row.id)
 
@@ -338,8 +373,11 @@ class Resources(ScimStorage):
         remove: Sequence[str] = (),
         replace: Sequence[str] | None = None,
         expected_version: str | None = None,
+        origin: str | None = None,
     ) -> int:
         """Change a group's members, and return its version.
+
+        What begins has the origin of who acts, or the one given.
 
         `replace` states the whole list; then `add` begins memberships and `remove` ends them,
         whoever gave them; an id in both is removed. What `add` and `remove` cost does not depend on
@@ -357,7 +395,9 @@ class Resources(ScimStorage):
                 row,
                 row.document,
                 at,
-                moves=self._move(group_id, at, add=add, remove=remove, replace=replace),
+                moves=self._move(
+                    group_id, at, add=add, remove=remove, replace=replace, origin=origin
+                ),
                 named=tuple(dict.fromkeys(remove)),
                 replaced=replace is not None,
             )
@@ -394,6 +434,60 @@ class Resources(ScimStorage):
             moves = memberships.add(self.database, group_id, [member_id], origin, at=at)
             return self._rewrite(GROUP, row, row.document, at, moves=moves)
 
+    def reopen_grant(self, kind_name: KindName, resource_id: str, grant: Grant) -> bool:
+        """Grant something again, with its former origin, for an operator who rejects its end.
+
+        False when the directory never granted it. Raises `OperatorError` when the resource is no
+        longer there.
+        """
+        kind = kind_named(kind_name)
+        with self.database.transaction():
+            try:
+                row = self._row(kind, resource_id, locked=True)
+            except NotFoundException as error:
+                raise OperatorError(
+                    f"the assignment cannot be given back: {error.detail}; "
+                    "it was deleted, so create it again first"
+                ) from error
+            at = self._now()
+            turn = assignments.begin_again(
+                self.database, kind.name, resource_id, grant, at=at, resolve=self.resolve
+            )
+            if turn is None:
+                return False
+            self._rewrite(kind, row, row.document, at, turn=turn)
+            return True
+
+    def entitle(self, kind_name: KindName, resource_id: str, grant: Grant) -> None:
+        """Grant something in the name of whoever acts; nothing where it is granted already.
+
+        Raises `NotFoundException`.
+        """
+        kind = kind_named(kind_name)
+        with self.database.transaction():
+            row = self._row(kind, resource_id, locked=True)
+            held = assignments.current(self.database, kind.name, [resource_id])
+            at = self._now()
+            turn = assignments.state(
+                self.database,
+                kind.name,
+                resource_id,
+                Stated(grants=[*held.get(resource_id, ()), named_by_arn(grant)]),
+                origin=actor.current().name,
+                at=at,
+                resolve=self.resolve,
+            )
+            if turn.changed:
+                self._rewrite(kind, row, row.document, at, turn=turn)
+
+    def is_active(self, user_id: str) -> bool:
+        """Whether there is a live user of this id who is active."""
+        query = select(users.c.id).where(
+            users.c.id == user_id, users.c.active, users.c.deleted_at.is_(None)
+        )
+        with self.database.reading() as connection:
+            return connection.scalar(query) is not None
+
     def reinstate(self, user_id: str) -> tuple[str, ...]:
         """Bring a user back to what they were before a deactivation or a deletion.
 
@@ -421,6 +515,9 @@ class Resources(ScimStorage):
                 ) from error
             back = memberships.reopen_member(self.database, user_id, ended_at=row.deleted_at, at=at)
             self._raise_groups(back, at)
+            again = assignments.reopen(
+                self.database, "user", user_id, ended_at=row.deleted_at, at=at
+            )
             self._set(USER, user_id, version=row.version + 1, last_modified=at, **columns)
             self._tell(
                 Write(
@@ -431,6 +528,8 @@ class Resources(ScimStorage):
                     after=document,
                     version=row.version + 1,
                     version_before=row.version,
+                    begun=again,
+                    entitlements=bool(again),
                 ),
                 at,
             )
@@ -439,10 +538,11 @@ class Resources(ScimStorage):
     def undo(self, write: Write) -> Write | None:
         """Take back what a write changed, since the target refused it. None when nothing is.
 
-        A creation is ended; an update gets the earlier document, as a new version; memberships that
-        it began are ended, as far as they are still the rows it began. Nothing is taken back when
-        the document has moved on since, or when somebody else has the earlier names by now. And
-        what took access away (a deletion, a deactivation, the end of a membership) stays.
+        A creation is ended; an update gets the earlier document, as a new version; memberships and
+        grants that it began are ended, as far as they are still the rows it began. Nothing is taken
+        back when the document has moved on since, or when somebody else has the earlier names by
+        now. And what took access away (a deletion, a deactivation, the end of a membership or of a
+        grant) stays.
         """
         kind = kind_named(write.kind)
         with self.database.transaction():
@@ -454,9 +554,12 @@ class Resources(ScimStorage):
                 return self._end(kind, row, at, undo=True)
             document = row.document if write.before == write.after else write.before
             moves = memberships.end_rows(self.database, write.rows, at=at)
-            if document == row.document and not moves.removed:
+            turn = assignments.end_rows(
+                self.database, write.grant_rows, at=at, resolve=self.resolve
+            )
+            if document == row.document and not moves.removed and not turn.changed:
                 return None
-            return self._rewrite(kind, row, document, at, moves=moves, undo=True)
+            return self._rewrite(kind, row, document, at, moves=moves, turn=turn, undo=True)
 
     # -- The steps of a write -------------------------------------------------------
 
@@ -484,16 +587,27 @@ class Resources(ScimStorage):
         moves: Moves = NO_MOVES,
         named: tuple[str, ...] = (),
         replaced: bool = False,
+        stated: Stated | None = None,
+        turn: Turn = NO_TURN,
         undo: bool = False,
     ) -> Write:
         """Give a row its new document, raise the versions that change with it, and tell.
 
-        What changes nothing is told only when it states whom the group must not hold.
+        What changes nothing is told only when it states whom the group must not hold, or what the
+        resource must not be granted.
         """
-        changed = document != row.document or bool(moves.everyone)
+        columns = kind.columns(document)
+        if document != row.document:
+            # Before any row is changed: the caller may go on with less after a refusal.
+            uniqueness.refuse_taken(self.database, kind, row.id, columns)
+        if kind is USER and self._returns_late(row, document, at):
+            turn = turn.then(self._end_old_grants(row, at))
+        if stated is not None:
+            turn = turn.then(self._state(kind, row.id, stated, at))
+        changed = document != row.document or bool(moves.everyone) or turn.changed
         left: tuple[str, ...] = ()
         if changed:
-            left = self._change(kind, row, document, at)
+            left = self._change(kind, row, document, columns, at)
             self._raise_users(moves.everyone)
         write = Write(
             kind=kind.name,
@@ -510,22 +624,24 @@ class Resources(ScimStorage):
             replaced=replaced,
             left=left,
             undo=undo,
+            **_of_grants(turn),
         )
-        if changed or named or replaced:
+        if changed or named or replaced or turn.revoked:
             self._tell(write, at)
         return write
 
-    def _change(self, kind: Kind, row: Row[Any], document: Document, at: float) -> tuple[str, ...]:
+    def _change(
+        self, kind: Kind, row: Row[Any], document: Document, columns: dict[str, Any], at: float
+    ) -> tuple[str, ...]:
         """Write a row's next version. Returns the groups that a user lost by it."""
-        columns = kind.columns(document)
-        uniqueness.refuse_taken(self.database, kind, row.id, columns)
         left: tuple[str, ...] = ()
+        changes = dict(columns)
         if kind is USER:
-            columns["deactivated_at"] = _deactivated_at(row, document, at)
+            changes["deactivated_at"] = _deactivated_at(row, document, at)
             left = self._leave_on_return(row, document, at)
         elif columns["display_name"] != row.display_name:
             self._raise_members(row.id)
-        self._set(kind, row.id, version=row.version + 1, last_modified=at, **columns)
+        self._set(kind, row.id, version=row.version + 1, last_modified=at, **changes)
         return left
 
     def _leave_on_return(self, row: Row[Any], document: Document, at: float) -> tuple[str, ...]:
@@ -533,19 +649,36 @@ class Resources(ScimStorage):
 
         What was given since the deactivation is meant for the return, and stays.
         """
-        returns = is_active(document) and not is_active(row.document)
-        if not returns or returns_to_memberships(
-            deactivated_at=row.deactivated_at, now=at, restore_within=self.restore_within
-        ):
+        if not self._returns_late(row, document, at):
             return ()
         left = memberships.end_member(self.database, row.id, at=at, begun_by=row.deactivated_at)
         self._raise_groups(left, at)
         return left
 
+    def _end_old_grants(self, row: Row[Any], at: float) -> Turn:
+        """End what a person who returns too late was granted before the deactivation."""
+        return assignments.end_resource(
+            self.database,
+            "user",
+            row.id,
+            at=at,
+            resolve=self.resolve,
+            begun_by=row.deactivated_at,
+        )
+
+    def _returns_late(self, row: Row[Any], document: Document, at: float) -> bool:
+        returns = is_active(document) and not is_active(row.document)
+        return returns and not returns_to_memberships(
+            deactivated_at=row.deactivated_at, now=at, restore_within=self.restore_within
+        )
+
     def _end(self, kind: Kind, row: Row[Any], at: float, *, undo: bool = False) -> Write:
         """Delete a row for SCIM, with its memberships, and tell."""
         moves = NO_MOVES
         left: tuple[str, ...] = ()
+        turn = assignments.end_resource(
+            self.database, kind.name, row.id, at=at, resolve=self.resolve
+        )
         if kind is USER:
             left = memberships.end_member(self.database, row.id, at=at)
             self._raise_groups(left, at)
@@ -564,6 +697,7 @@ class Resources(ScimStorage):
             removed=moves.removed,
             left=left,
             undo=undo,
+            **_of_grants(turn),
         )
         self._tell(write, at)
         return write
@@ -621,6 +755,18 @@ class Resources(ScimStorage):
                     .values(version=groups.c.version + 1, last_modified=at)
                 )
 
+    def _state(self, kind: Kind, resource_id: str, stated: Stated, at: float) -> Turn:
+        """Make what a client stated the grants of a resource."""
+        return assignments.state(
+            self.database,
+            kind.name,
+            resource_id,
+            stated,
+            origin=actor.current().name,
+            at=at,
+            resolve=self.resolve,
+        )
+
     # -- Members ------------------------------------------------------------------
 
     def _move(
@@ -631,6 +777,7 @@ class Resources(ScimStorage):
         add: Sequence[str],
         remove: Sequence[str],
         replace: Sequence[str] | None,
+        origin: str | None = None,
     ) -> Moves:
         """Make one set of changes of what a PATCH asks for, in which nobody comes and goes."""
         going = dict.fromkeys(remove)
@@ -639,12 +786,15 @@ class Resources(ScimStorage):
             wanted = [member for member in dict.fromkeys(replace) if member not in going]
             return self._replace(group_id, [*wanted, *coming], at)
         ended = memberships.remove(self.database, group_id, going, at=at)
-        begun = self._add(group_id, coming, at)
+        begun = self._add(group_id, coming, at, origin=origin)
         return Moves(added=begun.added, removed=ended.removed, rows=begun.rows)
 
-    def _add(self, group_id: str, member_ids: Sequence[str], at: float) -> Moves:
+    def _add(
+        self, group_id: str, member_ids: Sequence[str], at: float, *, origin: str | None = None
+    ) -> Moves:
         self._refuse_strangers(member_ids)
-        return memberships.add(self.database, group_id, member_ids, actor.current().name, at=at)
+        origin = origin or actor.current().name
+        return memberships.add(self.database, group_id, member_ids, origin, at=at)
 
     def _replace(self, group_id: str, member_ids: Sequence[str], at: float) -> Moves:
         self._refuse_strangers(member_ids)
@@ -695,6 +845,18 @@ def _nested(group_id: str) -> InvalidValueException:
         attribute="members",
         detail=f"{group_id!r} is a group: Identity Center has no nested groups",
     )
+
+
+def _of_grants(turn: Turn) -> dict[str, Any]:
+    """What a write tells of grants."""
+    return {
+        "granted": turn.granted,
+        "revoked": turn.revoked,
+        "entitlements": turn.changed,
+        "begun": turn.begun,
+        "ended": turn.ended,
+        "grant_rows": turn.rows,
+    }
 
 
 def _deactivated_at(row: Row[Any], document: Document, at: float) -> float | None:

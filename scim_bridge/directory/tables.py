@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 from sqlalchemy.dialects import postgresql
@@ -100,6 +101,31 @@ memberships = Table(
     Index("uq_memberships_current", "group_id", "member_id", "origin", unique=True,
           sqlite_where=CURRENT, postgresql_where=CURRENT),
     Index("ix_memberships_member", "member_id", "valid_to"),
+)  # fmt: skip
+
+# What principals are entitled to by the directory, as rows that begin and end. An account
+# assignment has an account and a permission set, an application assignment an application.
+assignments = Table(
+    "assignments",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    # "user" or "group", and the id in the directory.
+    Column("kind", String(8), nullable=False),
+    Column("resource_id", String(36), nullable=False),
+    Column("account_id", String(12), nullable=False, server_default=""),
+    # As the client named it: a name or an ARN.
+    Column("permission_set", Text, nullable=False, server_default=""),
+    # The ARN, once it is known: a rename at AWS must take nothing away.
+    Column("permission_set_arn", Text),
+    Column("application", Text, nullable=False, server_default=""),
+    Column("application_arn", Text),
+    # "client:<name>", "operator:<name>", "adopted" or, later, a rule.
+    Column("origin", Text, nullable=False),
+    Column("valid_from", Float, nullable=False),
+    Column("valid_to", Float),
+    Index("uq_assignments_current", "kind", "resource_id", "account_id", "permission_set",
+          "application", "origin", unique=True, sqlite_where=CURRENT, postgresql_where=CURRENT),
+    Index("ix_assignments_account", "account_id", "valid_to"),
 )  # fmt: skip
 
 # Every version of a resource's document: who, when, before and after.
@@ -246,6 +272,191 @@ observed_memberships = Table(
     Index("ix_observed_memberships_member", "target", "member_id"),
 )
 
+# Grants the bridge gave and did not yet take, by ids at the target. Either account_id and
+# permission_set (an ARN) are set, or application (an ARN); the others are "".
+applied_assignments = Table(
+    "applied_assignments",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("principal_id", Text, primary_key=True),
+    Column("account_id", String(12), primary_key=True),
+    Column("permission_set", Text, primary_key=True),
+    Column("application", Text, primary_key=True),
+    Column("at", Float, nullable=False),
+)
+
+# Grants a principal was last seen to hold, in the same columns.
+observed_assignments = Table(
+    "observed_assignments",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("principal_id", Text, primary_key=True),
+    Column("account_id", String(12), primary_key=True),
+    Column("permission_set", Text, primary_key=True),
+    Column("application", Text, primary_key=True),
+    Column("at", Float, nullable=False),
+    Index("ix_observed_assignments_account", "target", "account_id"),
+)
+
+# Creations and deletions of account assignments that AWS has taken and not yet ended.
+assignment_requests = Table(
+    "assignment_requests",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("principal_id", Text, primary_key=True),
+    Column("account_id", String(12), primary_key=True),
+    Column("permission_set", Text, primary_key=True),
+    # "create" or "delete".
+    Column("operation", String(8), nullable=False),
+    # AWS's id of the request, to ask what became of it. None: asked, and no answer yet.
+    Column("request_id", Text),
+    Column("started", Float, nullable=False),
+    # The generation of the mark for which it was asked.
+    Column("generation", BigInteger, nullable=False),
+    # Why a creation failed. It is not asked again in this generation, and is not outstanding.
+    Column("error", Text),
+)
+
+# What the last extraction found: permission sets, accounts and applications.
+permission_sets = Table(
+    "permission_sets",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("arn", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    # The longest session it gives, in seconds.
+    Column("session_seconds", Integer, nullable=False),
+    # What it allows: {"managed": […], "customer_managed": […], "inline": bool}.
+    Column("policies", Document, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("id", String(12), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+applications = Table(
+    "applications",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("arn", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+# What an extraction did not find any more: it counts as gone after a second one and a direct look.
+disappearances = Table(
+    "disappearances",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    # "user", "group", "membership" or "assignment".
+    Column("kind", String(12), primary_key=True),
+    # The ids at the target that name it, as a canonical JSON list.
+    Column("item", Text, primary_key=True),
+    Column("since", Float, nullable=False),
+    Column("times", Integer, nullable=False),
+)
+
+# What the bridge took away or forgot, and when: an extraction that began before must not bring it
+# back. Rows older than any extraction that may run are of no use, and are cleared by the next one.
+departures = Table(
+    "departures",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    # As of `disappearances`.
+    Column("kind", String(12), primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("at", Float, nullable=False),
+)
+
+# What is known to differ from what the bridge applied, to tell of each difference once.
+drift = Table(
+    "drift",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    # What differs, as a canonical JSON list of kind, id, what and name.
+    Column("item", Text, primary_key=True),
+    Column("since", Float, nullable=False),
+    # "reported", "repaired", "contested" or "unmanaged".
+    Column("state", String(12), nullable=False),
+)
+
+# Repairs of drift, to find what is changed back again and again.
+repairs = Table(
+    "repairs",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("target", String(64), nullable=False),
+    Column("item", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("ix_repairs_item", "target", "item", "at"),
+)
+
+# Access nobody gave through the bridge and that a deactivation took away: an operator may give it
+# again (`scim-bridge access restore`).
+taken = Table(
+    "taken",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("target", String(64), nullable=False),
+    # Who lost it: the id in the directory.
+    Column("person", String(36), nullable=False),
+    # Of a membership, the group's id at the target; "" of a grant.
+    Column("group_id", Text, nullable=False, server_default=""),
+    Column("account_id", String(12), nullable=False, server_default=""),
+    Column("permission_set", Text, nullable=False, server_default=""),
+    Column("application", Text, nullable=False, server_default=""),
+    Column("at", Float, nullable=False),
+    Column("restored_at", Float),
+    Index("ix_taken_person", "target", "person"),
+)
+
+# Denials that end sessions at once (`[deprovision] cut_sessions`), by permission set and person.
+session_cuts = Table(
+    "session_cuts",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("permission_set", Text, primary_key=True),
+    # The UserId of Identity Center.
+    Column("principal_id", Text, primary_key=True),
+    Column("person", String(36), nullable=False),
+    # When the last session that may live has ended.
+    Column("until", Float, nullable=False),
+    # "wanted" (to be put in), "standing", "ended" (to be taken out), "failed".
+    Column("state", String(12), nullable=False),
+    Column("error", Text),
+    Column("at", Float, nullable=False),
+)
+
+# All delivery to a target is stopped by an operator.
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("since", Float, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+# What an alert was sent of, to send it once, and once more when it is over.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("cause", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("sent_at", Float, nullable=False),
+)
+
 # What has yet to reach a target. A row is kept when its mark is cleared: generation and lease
 # number only grow.
 pending = Table(
@@ -270,6 +481,8 @@ pending = Table(
     Column("lease_no", BigInteger, nullable=False),
     Column("leased_until", Float),
     Column("last_error", Text),
+    # The IAM action the bridge is not allowed, while that is what is waited for.
+    Column("denied", Text),
     # The ids of the client requests it goes back to, the last ones: calls name them in the audit.
     Column("requests", Document, nullable=False, server_default=text("'[]'")),
     Index("ix_pending_due", "target", "state", "urgent", "next_attempt_at"),
@@ -293,14 +506,17 @@ held = Table(
     Column("id", RowId, primary_key=True, autoincrement=True),
     Column("set_id", String(32), nullable=False),
     Column("target", String(64), nullable=False),
-    # "disable" or "removal"; for a removal, the group.
+    # "disable", "removal" or "assignment"; for a removal, and for an assignment of a group's, the
+    # group.
     Column("category", String(16), nullable=False),
     Column("person", Text, nullable=False),
     Column("group_id", Text, nullable=False, server_default=""),
+    # Of an assignment: what is lost, as "account|permission set" or "|application".
+    Column("lost", Text, nullable=False, server_default=""),
     Column("since", Float, nullable=False),
     # "held", or "approved" until the loss has reached the target.
     Column("state", String(8), nullable=False),
-    Index("uq_held", "target", "category", "person", "group_id", unique=True),
+    Index("uq_held", "target", "category", "person", "group_id", "lost", unique=True),
     Index("ix_held_set", "set_id"),
 )
 
@@ -321,6 +537,8 @@ clients = Table(
     Column("id", String(36), primary_key=True),
     Column("name", Text, nullable=False),
     Column("read_only", Boolean, nullable=False),
+    # Whether it may say what groups and users are entitled to.
+    Column("entitlements", Boolean, nullable=False, server_default=false()),
     Column("created", Float, nullable=False),
     Column("revoked_at", Float),
     Index("uq_clients_name", "name", unique=True, sqlite_where=text("revoked_at IS NULL"),
@@ -347,6 +565,7 @@ runs = Table(
     Column("ended", Float),
     Column("outcome", Text),
     Column("counts", Document, nullable=False),
+    Index("ix_runs_kind", "kind", "id"),
 )
 
 # Who may do something that only one process at a time may do.

@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["user", "group"]
+from scim_bridge.directory.entitlements import NamedGrant
+from scim_bridge.plan.grants import Grant
+from scim_bridge.plan.state import Kind
+
+__all__ = ["Kind", "Write"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,5 +38,16 @@ class Write:
     replaced: bool = False
     # Of a user: groups whose membership ended with this write (a deletion; a return too late).
     left: tuple[str, ...] = ()
+    # Grants whose row this write began, and grants that a client took away by name or whose row it
+    # ended; as far as they are known by ARN.
+    granted: tuple[Grant, ...] = ()
+    revoked: tuple[Grant, ...] = ()
+    # Something about grants changed, be it only by a name that nothing is known of yet.
+    entitlements: bool = False
+    # The same as the rows name them, for the audit trail.
+    begun: tuple[NamedGrant, ...] = ()
+    ended: tuple[NamedGrant, ...] = ()
+    # The rows of grants this write began, so that each can be taken back.
+    grant_rows: tuple[int, ...] = ()
     # True when this write takes back one that the target refused.
     undo: bool = False

@@ -1,11 +1,14 @@
 """What does Identity Center hold, and what becomes of a change to it?"""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Unpack, assert_never
 
 from scim_bridge.errors import Missing, Unavailable
+from scim_bridge.identity_center.apis import connect_apis
 from scim_bridge.identity_center.circuit import Circuit, Standing
+from scim_bridge.identity_center.contract import Applied, Center
+from scim_bridge.identity_center.credentials import Keys
+from scim_bridge.identity_center.doors import DoorName, ScimDoor
 from scim_bridge.identity_center.exchange import Answer
 from scim_bridge.identity_center.pacer import Pacer
 from scim_bridge.identity_center.payloads import (
@@ -19,6 +22,7 @@ from scim_bridge.identity_center.payloads import (
     user_body,
 )
 from scim_bridge.identity_center.scim_endpoint import ScimEndpoint, both, equals
+from scim_bridge.identity_center.store_center import StoreCenter
 from scim_bridge.identity_center.transport import Haste, Transport
 from scim_bridge.plan.changes import (
     MEMBERS_PER_CALL,
@@ -34,28 +38,16 @@ from scim_bridge.plan.changes import (
     UpdateGroup,
     UpdateUser,
 )
-from scim_bridge.plan.state import Attributes, Principal
+from scim_bridge.plan.state import EVERYTHING, Attributes, Principal
 from scim_bridge.settings import IdentityCenter
 
-
-@dataclass(frozen=True, kw_only=True)
-class Applied:
-    """How a change ended: it was done."""
-
-    # The principal as Identity Center shows it after the change; None for what shows nothing.
-    principal: Principal | None = None
-    # AWS's id of the call, for the audit trail.
-    request_id: str | None = None
+__all__ = ["Applied", "Center", "ScimCenter", "connect"]
 
 
-class Center:
-    """An Identity Center, over its SCIM endpoint.
+class ScimCenter:
+    """An Identity Center over its SCIM endpoint. See `Center` for what is promised."""
 
-    Everything here raises what `Transport.ask` raises. ``deadline`` is a time of the monotonic
-    clock after which nothing is sent and nothing waited for; without one a call waits for its turn
-    as long as it takes. An ``urgent`` call overtakes those that wait; a revocation always is one.
-    A list that cannot be read to its end raises, and is never taken for a shorter one.
-    """
+    abilities = EVERYTHING
 
     def __init__(self, endpoint: ScimEndpoint) -> None:
         self._endpoint = endpoint
@@ -105,6 +97,19 @@ class Center:
                 return self._delete_group(change.principal, haste)
             case _:
                 assert_never(change)
+
+    def delete_user(self, user_id: str, **haste: Unpack[Haste]) -> Applied:
+        """Delete a user for good: only for an erasure on request. Done when they are gone already.
+
+        AWS does not undo it, and assignments of the user stay behind (AWS SCIM developer guide,
+        DeleteUser), so they are taken away before.
+        """
+        try:
+            return Applied(request_id=self._endpoint.delete_user(user_id, **haste).request_id)
+        except Missing as missing:
+            if self.user(user_id, **haste) is not None:
+                raise
+            return Applied(request_id=missing.request_id)
 
     def user(self, user_id: str, **haste: Unpack[Haste]) -> Principal | None:
         """The user with this id. None: it is gone, which a list has confirmed."""
@@ -231,16 +236,41 @@ def connect(
     *,
     on_change: Callable[[Standing], None] | None = None,
     works_elsewhere: Callable[[float], bool] = lambda _: False,
+    keys: Keys | None = None,
 ) -> Center:
     """An Identity Center as the settings name it. One object serves all threads of a process.
 
-    ``on_change`` and ``works_elsewhere`` are the circuit's (see `Circuit`). Nothing is called yet.
+    ``on_change`` and ``works_elsewhere`` are the circuit's (see `Circuit`), ``keys`` are
+    credentials to share with other doors. Nothing is called yet.
 
-    :raises SettingsError: the settings do not say where the endpoint is.
+    :raises SettingsError: the settings do not say where it is.
     """
-    circuit = Circuit(on_change=on_change, works_elsewhere=works_elsewhere)
-    transport = Transport(settings, pacer=Pacer(settings.calls_per_second), circuit=circuit)
-    return Center(ScimEndpoint(transport))
+    if settings.write_via == "identity-store":
+        return _over_identity_store(settings, on_change, works_elsewhere, keys)
+    transport = Transport(
+        settings,
+        door=ScimDoor(settings, keys),
+        pacer=Pacer(settings.calls_per_second),
+        circuit=Circuit(on_change=on_change, works_elsewhere=works_elsewhere),
+    )
+    return ScimCenter(ScimEndpoint(transport))
+
+
+def _over_identity_store(
+    settings: IdentityCenter,
+    on_change: Callable[[Standing], None] | None,
+    works_elsewhere: Callable[[float], bool],
+    keys: Keys | None,
+) -> StoreCenter:
+    def told(door: DoorName, standing: Standing) -> None:
+        if on_change is not None and door == "identity-store":
+            on_change(standing)
+
+    def heard(door: DoorName, seconds: float) -> bool:
+        return door == "identity-store" and works_elsewhere(seconds)
+
+    apis = connect_apis(settings, on_change=told, works_elsewhere=heard, keys=keys)
+    return StoreCenter(apis.identity_store)
 
 
 def _active(*, value: bool) -> list[dict[str, Any]]:

@@ -41,9 +41,9 @@ class Authority(Protocol):
         ...
 
 
-def authority(settings: IdentityCenter) -> Authority:
-    """The kind of authentication the settings ask for."""
-    return BearerToken(settings) if settings.auth == "bearer" else Signature(settings)
+def authority(settings: IdentityCenter, keys: "Keys | None" = None) -> Authority:
+    """The kind of authentication the settings ask for at the SCIM endpoint."""
+    return BearerToken(settings) if settings.auth == "bearer" else Signature(settings, keys)
 
 
 class Signer(AWS4Auth):  # type: ignore[misc]  # requests-aws4auth has no types
@@ -54,12 +54,11 @@ class Signer(AWS4Auth):  # type: ignore[misc]  # requests-aws4auth has no types
         self.key = key
 
 
-class Signature:
-    """Signature Version 4, with the credentials of botocore's chain.
+class Keys:
+    """The AWS credentials of botocore's chain, one for all doors.
 
     So environment variables, profiles, assumed roles, web identities and instance profiles work
-    and are refreshed before they expire. After a refusal the whole chain is read again, so that a
-    mended credentials file needs no restart.
+    and are refreshed before they expire.
     """
 
     def __init__(self, settings: IdentityCenter) -> None:
@@ -67,26 +66,12 @@ class Signature:
         self._lock = threading.Lock()
         self._credentials: Credentials | None = None
 
-    @property
-    def remedy(self) -> str:
-        return (
-            "Check the access key and its secret, that a temporary key has not expired, that the "
-            f"clock is right, region ({self._settings.region}) and signing_service "
-            f"({self._settings.signing_service}). AWS documents only the bearer token on the SCIM "
-            'endpoint: where the keys are right, set auth = "bearer" in [identity_center] and give '
-            "it the access token of automatic provisioning."
-        )
+    def frozen(self) -> ReadOnlyCredentials:
+        """One consistent set of keys, refreshed if they are about to expire.
 
-    def auth(self) -> Signer:
-        return Signer(self._frozen(), self._settings.region, self._settings.signing_service)
-
-    def renew(self, refused: Auth) -> bool:
-        with self._lock:
-            self._credentials = None
-        return isinstance(refused, Signer) and bool(self._frozen() != refused.key)
-
-    def _frozen(self) -> ReadOnlyCredentials:
-        """One consistent set of keys, refreshed if they are about to expire."""
+        :raises DoorClosed: there are none, or they cannot be renewed.
+        :raises Unavailable: who gives them out does not answer.
+        """
         try:
             with self._lock:
                 if self._credentials is None:
@@ -100,6 +85,11 @@ class Signature:
             raise DoorClosed(
                 f"AWS credentials cannot be had: {_kind(error)}. {self._where()}"
             ) from error
+
+    def forget(self) -> None:
+        """Read the whole chain again next time, so that a mended file needs no restart."""
+        with self._lock:
+            self._credentials = None
 
     def _resolved(self) -> Credentials:
         credentials = self._session().get_credentials()
@@ -124,6 +114,48 @@ class Signature:
                 "identity_center.credentials_file, or run where a role is given."
             )
         return f"Profile {profile or 'default'} was looked for in {file or 'the files of AWS'}."
+
+
+class Signature:
+    """Signature Version 4. After a refusal the chain of credentials is read again.
+
+    ``service`` and ``region`` are those the call is signed for, if not the SCIM endpoint's.
+    """
+
+    def __init__(
+        self,
+        settings: IdentityCenter,
+        keys: Keys | None = None,
+        *,
+        service: str | None = None,
+        region: str | None = None,
+    ) -> None:
+        self._keys = keys or Keys(settings)
+        self._service = service
+        self._signed_for = service or settings.signing_service
+        self._region = region or settings.region
+
+    @property
+    def remedy(self) -> str:
+        checks = (
+            "Check the access key and its secret, that a temporary key has not expired, that the "
+            f"clock is right, region ({self._region})"
+        )
+        if self._service is not None:
+            return f"{checks}, and that the region is enabled for the account."
+        return (
+            f"{checks} and signing_service ({self._signed_for}). AWS documents only the bearer "
+            "token on the SCIM "
+            'endpoint: where the keys are right, set auth = "bearer" in [identity_center] and give '
+            "it the access token of automatic provisioning."
+        )
+
+    def auth(self) -> Signer:
+        return Signer(self._keys.frozen(), self._region, self._signed_for)
+
+    def renew(self, refused: Auth) -> bool:
+        self._keys.forget()
+        return isinstance(refused, Signer) and bool(self._keys.frozen() != refused.key)
 
 
 class BearerToken:

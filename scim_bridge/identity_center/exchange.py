@@ -49,13 +49,13 @@ LONGEST_DETAIL = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One request to the SCIM endpoint."""
+    """One request to Identity Center."""
 
     # As AWS names it: "CreateUser".
     operation: str
-    method: Literal["GET", "POST", "PATCH", "DELETE"]
-    # Below the endpoint, quoted: "Users/9067…".
-    path: str
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    # Below the endpoint, quoted: "Users/9067…". The APIs have one path only.
+    path: str = ""
     # Quoted, without the question mark.
     query: str = ""
     body: Mapping[str, Any] | None = None

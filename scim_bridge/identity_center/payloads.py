@@ -260,9 +260,9 @@ def user_body(
     attributes: Attributes, *, active: bool, external_id: str | None = None
 ) -> dict[str, Any]:
     """The body of CreateUser."""
-    nested = _nested(attributes)
-    schemas = [USER, ENTERPRISE] if ENTERPRISE in nested else [USER]
-    return {"schemas": schemas, **_external(external_id), **nested, "active": active}
+    body = nested(attributes)
+    schemas = [USER, ENTERPRISE] if ENTERPRISE in body else [USER]
+    return {"schemas": schemas, **_external(external_id), **body, "active": active}
 
 
 def group_body(attributes: Attributes, *, external_id: str | None = None) -> dict[str, Any]:
@@ -437,17 +437,17 @@ def _flat(user: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _nested(attributes: Attributes) -> dict[str, Any]:
+def nested(attributes: Attributes) -> dict[str, Any]:
     """Flat attributes as SCIM writes them in a body: the inverse of `_flat`."""
-    nested: dict[str, Any] = {}
+    body: dict[str, Any] = {}
     for path, value in attributes.items():
         if path.startswith(f"{ENTERPRISE}:"):
-            nested.setdefault(ENTERPRISE, {})[path.removeprefix(f"{ENTERPRISE}:")] = value
+            body.setdefault(ENTERPRISE, {})[path.removeprefix(f"{ENTERPRISE}:")] = value
         elif path.startswith("name."):
-            nested.setdefault("name", {})[path.removeprefix("name.")] = value
+            body.setdefault("name", {})[path.removeprefix("name.")] = value
         else:
-            nested[path] = value
-    return nested
+            body[path] = value
+    return body
 
 
 def _mapping(value: Any) -> dict[str, Any]:

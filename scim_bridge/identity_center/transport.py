@@ -1,10 +1,8 @@
 """How does one call reach Identity Center, and its answer come back?"""
 
-import json
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
@@ -14,11 +12,13 @@ import structlog
 from requests.adapters import HTTPAdapter
 
 from scim_bridge import __version__
-from scim_bridge.errors import DoorClosed, SettingProblem, SettingsError, TargetError, Unavailable
+from scim_bridge.errors import DoorClosed, TargetError, Unavailable
 from scim_bridge.identity_center.circuit import Circuit, CutShort
-from scim_bridge.identity_center.credentials import Auth, Authority, authority
+from scim_bridge.identity_center.clock import ahead
+from scim_bridge.identity_center.credentials import Auth
 from scim_bridge.identity_center.deadline import bounded, within
-from scim_bridge.identity_center.exchange import Answer, Call, failure, read_answer
+from scim_bridge.identity_center.doors import Door, ScimDoor
+from scim_bridge.identity_center.exchange import Answer, Call
 from scim_bridge.identity_center.pacer import Pacer
 from scim_bridge.settings import IdentityCenter
 
@@ -27,7 +27,6 @@ log = structlog.get_logger(__name__)
 # Distinctive, so that AWS's CloudTrail tells the bridge's calls from others. AWS is reported to
 # block a PATCH without one.
 USER_AGENT = f"scim-bridge/{__version__} (+python-requests)"
-SCIM_JSON = "application/scim+json"
 # A call that gets no answer in so many seconds is a sign of an outage, even if its caller would
 # have had no more time for it. A healthy call takes a fraction of a second.
 PATIENT = 2.0
@@ -43,7 +42,7 @@ class Haste(TypedDict, total=False):
 
 
 class Transport:
-    """Sends calls to the SCIM endpoint: paced, signed, within their time, with translated errors.
+    """Sends calls to one door of Identity Center: paced, signed, in time, with translated errors.
 
     TLS certificates are always verified (``REQUESTS_CA_BUNDLE`` adds a private authority), and
     redirects never followed. Nothing is sent twice, except what was refused with credentials that
@@ -58,15 +57,17 @@ class Transport:
         *,
         pacer: Pacer,
         circuit: Circuit,
+        door: Door | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._base = _base(settings)
+        self._door: Door = door or ScimDoor(settings)
         self._timeout = settings.timeout
-        self._authority: Authority = authority(settings)
         self._pacer = pacer
         self._circuit = circuit
         self._clock = clock
         self._thread = threading.local()
+        # Seconds that this machine's clock was ahead of the last answer's, also of a refusal.
+        self.ahead: float | None = None
 
     @property
     def circuit(self) -> Circuit:
@@ -78,10 +79,12 @@ class Transport:
         ``deadline`` is a time of ``clock``. Each call also ends after ``settings.timeout`` seconds.
 
         :raises Refused: 400 and other refusals of the request itself.
-        :raises Conflict: 409, a unique value is taken.
-        :raises Missing: 404, a principal the call names is not there.
+        :raises Conflict: a unique value is taken.
+        :raises Missing: a principal the call names is not there.
         :raises DoorClosed: credentials, rights or address; the message says what to do.
-        :raises Throttled: 429, or no turn before ``deadline``: the call was not done.
+        :raises AccessDenied: IAM refuses this operation (the APIs only).
+        :raises QuotaExceeded: a quota is used up (the APIs only).
+        :raises Throttled: throttled, or no turn before ``deadline``: the call was not done.
         :raises Unavailable: 5xx, no connection or no answer: the call may have been done.
         :raises CircuitOpen: not sent, since the door is known to be closed.
         """
@@ -102,11 +105,11 @@ class Transport:
             raise CutShort(error.detail, status=error.status) from error
 
     def _answered(self, call: Call, *, ends: float) -> Answer:
-        auth = self._authority.auth()
+        auth = self._door.authority.auth()
         answer, error = self._sent(call, auth, ends=ends)
         refused = answer.status in (400, 401, 403) and isinstance(error, DoorClosed)
-        if refused and self._authority.renew(auth):
-            answer, error = self._sent(call, self._authority.auth(), ends=ends)
+        if refused and self._door.authority.renew(auth):
+            answer, error = self._sent(call, self._door.authority.auth(), ends=ends)
         if error is not None:
             raise error
         return answer
@@ -115,9 +118,10 @@ class Transport:
         """Send a call once; the answer, and the error it stands for."""
         begun = self._clock()
         answer = self._exchanged(call, auth, ends=ends)
-        error = failure(call, answer, remedy=self._authority.remedy)
+        error = self._door.failure(call, answer)
         log.info(
             "called Identity Center",
+            door=self._door.name,
             operation=call.operation,
             status=answer.status,
             seconds=round(self._clock() - begun, 3),
@@ -133,30 +137,28 @@ class Transport:
             try:
                 response = self._request(call, auth, seconds=left)
             except requests.RequestException as error:
-                lost = _lost(call, error, late=deadline.passed)
+                lost = _lost(call, error, setting=self._door.setting, late=deadline.passed)
                 log.warning(
-                    "no answer of Identity Center", operation=call.operation, reason=lost.detail
+                    "no answer of Identity Center",
+                    door=self._door.name,
+                    operation=call.operation,
+                    reason=lost.detail,
                 )
                 raise lost from error
+        self.ahead = ahead(response.headers.get("Date"), now=time.time())
         if deadline.passed:
             raise Unavailable(f"{call.operation}: the answer did not come in time")
-        return read_answer(
-            status=response.status_code,
-            headers=response.headers,
-            content=response.content,
-            now=datetime.now(UTC),
+        return self._door.answer(
+            status=response.status_code, headers=response.headers, content=response.content
         )
 
     def _request(self, call: Call, auth: Auth, *, seconds: float) -> requests.Response:
-        body, headers = None, {}
-        if call.body is not None:
-            body, headers = json.dumps(call.body).encode(), {"Content-Type": SCIM_JSON}
-        url = f"{self._base}/{call.path}" + (f"?{call.query}" if call.query else "")
+        letter = self._door.letter(call)
         return self._session().request(
             call.method,
-            url,
-            data=body,
-            headers=headers,
+            letter.url,
+            data=letter.content,
+            headers=dict(letter.headers),
             auth=auth,
             timeout=seconds,
             allow_redirects=False,
@@ -165,7 +167,7 @@ class Transport:
     def _session(self) -> requests.Session:
         """This thread's session: requests promises nothing for one that is shared."""
         if not hasattr(self._thread, "session"):
-            self._thread.session = _session(self._base)
+            self._thread.session = _session(self._door)
         session: requests.Session = self._thread.session
         return session
 
@@ -181,14 +183,14 @@ class _BoundedAdapter(HTTPAdapter):
         return bounded(super().proxy_manager_for(*args, **kwargs))
 
 
-def _session(base: str) -> requests.Session:
+def _session(door: Door) -> requests.Session:
     session = requests.Session()
     session.headers["User-Agent"] = USER_AGENT
-    session.headers["Accept"] = f"{SCIM_JSON}, application/json"
+    session.headers["Accept"] = door.accept
     session.mount("https://", _BoundedAdapter())
     session.mount("http://", _BoundedAdapter())
     # A sandbox on this machine is never reached through a proxy.
-    session.trust_env = not _on_this_machine(base)
+    session.trust_env = not _on_this_machine(door.base)
     return session
 
 
@@ -200,30 +202,13 @@ def _on_this_machine(url: str) -> bool:
         return host == "localhost"
 
 
-def _base(settings: IdentityCenter) -> str:
-    """The endpoint without a slash at its end, as the console shows it with or without."""
-    problems = []
-    if not settings.scim_endpoint:
-        problems.append(_missing("scim_endpoint", "the SCIM endpoint that the console shows"))
-    if settings.auth == "sigv4" and not settings.region:
-        problems.append(_missing("region", "the region of the instance, for the signature"))
-    if problems:
-        raise SettingsError(problems)
-    return str(settings.scim_endpoint).rstrip("/")
-
-
-def _missing(key: str, what: str) -> SettingProblem:
-    return SettingProblem(where=f"identity_center.{key}", what=f"is missing: {what}")
-
-
-def _lost(call: Call, error: requests.RequestException, *, late: bool) -> TargetError:
+def _lost(call: Call, error: requests.RequestException, *, setting: str, late: bool) -> TargetError:
     """Translate an exception of requests, whose own text would repeat the address and filter."""
     match error:
         # requests finds these before anything is sent. They are ValueErrors, all of them.
         case ValueError():
             return DoorClosed(
-                f"{call.operation}: identity_center.scim_endpoint cannot be used "
-                f"({type(error).__name__})"
+                f"{call.operation}: {setting} cannot be used ({type(error).__name__})"
             )
         case _ if late:
             reason = "no answer in time"

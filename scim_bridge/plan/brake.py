@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 # "disable": a person can no longer sign in. "removal": a person who stays loses a membership.
-Category = Literal["disable", "removal"]
+# "assignment": a person who stays loses an assignment, by themselves or through a group; it counts
+# with the removals.
+Category = Literal["disable", "removal", "assignment"]
 
 # The window in which people are counted, in seconds.
 WINDOW = 3600.0

@@ -4,11 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
-from scim_bridge.plan.state import Attributes
+from scim_bridge.plan.state import EVERYTHING, Attributes
 
-# Identity Center takes at most this many membership changes in one call
-# (AWS SCIM developer guide, PatchGroup).
-MEMBERS_PER_CALL = 100
+# The SCIM endpoint takes at most this many membership changes in one call.
+MEMBERS_PER_CALL = EVERYTHING.members_per_call
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ words take it away (`TakeAway`).
 from collections.abc import Iterable, Iterator
 
 from scim_bridge.plan.changes import (
-    MEMBERS_PER_CALL,
     AddMembers,
     Change,
     CreateGroup,
@@ -35,9 +34,12 @@ def diff_user(user: User) -> tuple[Change, ...]:
     linked      active     disabled   enable, with what waited
     linked      active     active     update, if an attribute differs
     any         none       any        none
+
+    Where nobody can be disabled, nobody is created before they are active, and a leaver loses
+    memberships and assignments only.
     """
     desired = user.desired
-    if desired is None:
+    if desired is None or not (desired.active or user.can_be_disabled):
         return ()
     if user.principal is None or user.observed is None:
         return _creation(user, desired)
@@ -45,8 +47,9 @@ def diff_user(user: User) -> tuple[Change, ...]:
         return _disabling(user.id, user.principal, user.observed)
     applied = user.applied.attributes if user.applied else {}
     to_set, to_remove = _attributes(desired.attributes, applied, user.observed.attributes)
-    change = UpdateUser if user.observed.active else EnableUser
-    if user.observed.active and not to_set and not to_remove:
+    is_enabled = user.observed.active or not user.can_be_disabled
+    change = UpdateUser if is_enabled else EnableUser
+    if is_enabled and not to_set and not to_remove:
         return ()
     return (change(user=user.id, principal=user.principal, set=to_set, remove=to_remove),)
 
@@ -136,16 +139,16 @@ def _attributes(
 
 
 def _removals(group: Group, principal: str, members: Iterable[str]) -> Iterator[Change]:
-    for some in _by_call(members):
+    for some in _by_call(group, members):
         yield RemoveMembers(group=group.id, principal=principal, members=some)
 
 
 def _additions(group: Group, principal: str, members: Iterable[str]) -> Iterator[Change]:
-    for some in _by_call(members):
+    for some in _by_call(group, members):
         yield AddMembers(group=group.id, principal=principal, members=some)
 
 
-def _by_call(members: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    ordered = sorted(members)
-    for start in range(0, len(ordered), MEMBERS_PER_CALL):
-        yield tuple(ordered[start : start + MEMBERS_PER_CALL])
+def _by_call(group: Group, members: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    ordered, most = sorted(members), group.members_per_call
+    for start in range(0, len(ordered), most):
+        yield tuple(ordered[start : start + most])

@@ -9,6 +9,24 @@ from typing import Any, Literal
 # `active` and `externalId` are not among them.
 Attributes = Mapping[str, Any]
 
+# The kinds of principals.
+Kind = Literal["user", "group"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abilities:
+    """What can be asked of the door that users, groups and memberships are written through."""
+
+    # Nobody is disabled or enabled where it cannot be: a leaver then loses everything else.
+    disables: bool = True
+    # A creation carries an externalId, by which it is found again after a lost answer.
+    external_ids: bool = True
+    # AWS SCIM developer guide, PatchGroup: at most so many changes in one call.
+    members_per_call: int = 100
+
+
+EVERYTHING = Abilities()
+
 
 @dataclass(frozen=True, kw_only=True)
 class UserState:
@@ -70,6 +88,8 @@ class User:
     # The linked principal and what it was last seen to hold. None: there is no link.
     principal: str | None = None
     observed: UserState | None = None
+    # Whether the target can be told to disable and enable the user.
+    can_be_disabled: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,3 +110,5 @@ class Group:
     when_deleted: Literal["empty", "remove"] = "empty"
     # Whether the bridge created the principal: only then may it be deleted.
     created_here: bool
+    # How many membership changes one call takes.
+    members_per_call: int = EVERYTHING.members_per_call

@@ -1,7 +1,7 @@
 """Under which addresses does the sandbox answer?
 
-The SCIM endpoint is `/<tenant>/scim/v2`; the controls are below `/_sandbox`; `GET /` explains both
-to a person.
+The SCIM endpoint is `/<tenant>/scim/v2`, AWS's APIs are at `POST /`, the controls are below
+`/_sandbox`, and `GET /` explains all of it to a person.
 """
 
 import json
@@ -46,9 +46,15 @@ def create_app(
         request.environ[ANSWER_DROPPED] = outcome.dropped
         return _response(outcome)
 
+    @app.post("/")
+    def api() -> Response:
+        outcome = center.answer_api(_received(request))
+        request.environ[ANSWER_DROPPED] = outcome.dropped
+        return _response(outcome)
+
     @app.get("/")
     def explain() -> Response:
-        text = help_text(request.host_url.rstrip("/"), center.behaviour)
+        text = help_text(request.host_url.rstrip("/"), center)
         return Response(text, content_type="text/plain; charset=utf-8")
 
     @app.errorhandler(HTTPException)
@@ -74,9 +80,19 @@ def _received(wire: Request) -> Received:
 
 def _response(outcome: Outcome) -> Response:
     answer = outcome.answer
-    body = b"" if answer.body is None else json.dumps(answer.body).encode()
-    response = Response(body, status=answer.status, content_type="application/json")
+    body = _written(answer.body)
+    response = Response(body, status=answer.status, content_type=answer.content_type)
     if answer.body is None:
         del response.headers["Content-Type"]
     response.headers.update(answer.headers)
     return response
+
+
+def _written(body: object) -> bytes:
+    match body:
+        case None:
+            return b""
+        case str():
+            return body.encode()
+        case _:
+            return json.dumps(body).encode()

@@ -1,9 +1,10 @@
 """Did the caller prove who it is?
 
-Two ways are accepted at the same time. A bearer token is compared. A Signature Version 4 is
-recomputed over the request as it came in, by botocore, an independent implementation: method, path,
-query, the headers that the caller signed, and the hash of the body. AWS documents only the bearer
-token for the SCIM endpoint; that a signature is accepted there is the sandbox's supposition.
+The SCIM endpoint takes two ways at the same time, the APIs only the second. A bearer token is
+compared. A Signature Version 4 is recomputed over the request as it came in, by botocore, an
+independent implementation: method, path, query, the headers that the caller signed, and the hash of
+the body. AWS documents only the bearer token for the SCIM endpoint; that a signature is accepted
+there is the sandbox's supposition.
 
 The refusals and their texts are those of AWS's gateways: 401 for a missing header, another scheme,
 a wrong token; 403 for a signature, with the kind that AWS names (IAM user guide, "Troubleshoot
@@ -54,17 +55,36 @@ class Received:
         return "sigv4" if first == _ALGORITHM else first.lower() or None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """What a signature counts for."""
+
+    date: str
+    region: str
+    service: str
+
+
 def authenticate(received: Received, behaviour: Behaviour, *, now: datetime) -> None:
     """Returns when the caller is who it says; raises Denied with 401 or 403 when not."""
     match received.scheme:
         case "bearer":
             _check_bearer(received, behaviour.bearer_token)
         case "sigv4":
-            _check_signature(received, behaviour, now=now)
+            service, region = behaviour.signing_service, behaviour.region
+            _check_signature(received, behaviour, now=now, service=service, region=region)
         case None:
             raise unauthorized("there is no Authorization header")
         case other:
             raise unauthorized(f"the Authorization scheme {other!r} is not known")
+
+
+def authenticate_signed(
+    received: Received, behaviour: Behaviour, *, now: datetime, service: str, region: str
+) -> None:
+    """Like `authenticate`, where only a signature for `service` in `region` counts."""
+    if received.scheme != "sigv4":
+        raise unauthorized("there is no signature")
+    _check_signature(received, behaviour, now=now, service=service, region=region)
 
 
 def _check_bearer(received: Received, token: str) -> None:
@@ -73,17 +93,22 @@ def _check_bearer(received: Received, token: str) -> None:
         raise unauthorized("the bearer token is wrong")
 
 
-def _check_signature(received: Received, behaviour: Behaviour, *, now: datetime) -> None:
+def _check_signature(
+    received: Received, behaviour: Behaviour, *, now: datetime, service: str, region: str
+) -> None:
     match = _AUTHORIZATION.fullmatch(received.headers["authorization"].strip())
     if match is None:
         message = "Authorization header requires 'Credential', 'Signature' and 'SignedHeaders'."
         raise _incomplete(message)
     timestamp = _timestamp(received, now=now)
-    _check_scope(match["credential"], behaviour, timestamp=timestamp)
+    scope = Scope(date=timestamp[:8], region=region, service=service)
+    _check_scope(match["credential"], behaviour.access_key, scope)
     signed = match["headers"].split(";")
     _check_signed_headers(signed, received)
     _check_body_hash(received)
-    expected = _signature(received, behaviour, signed=signed, timestamp=timestamp)
+    credentials = Credentials(behaviour.access_key, behaviour.secret_key)
+    signer = _Recomputed(credentials, service, region, signed=signed)
+    expected = _signature(received, signer, signed=signed, timestamp=timestamp)
     if not _same(match["signature"], expected):
         raise _mismatch(
             "The request signature we calculated does not match the signature you provided. Check "
@@ -116,9 +141,9 @@ def _parsed(written: str) -> datetime:
         raise _incomplete(f"Date must be in ISO-8601 'basic format'. Got {written!r}.") from error
 
 
-def _check_scope(credential: str, behaviour: Behaviour, *, timestamp: str) -> None:
+def _check_scope(credential: str, known_key: str, wanted: Scope) -> None:
     access_key, _, scope = credential.partition("/")
-    if not _same(access_key, behaviour.access_key):
+    if not _same(access_key, known_key):
         message = "The security token included in the request is invalid."
         reason = f"the access key {access_key!r} is not known"
         raise Denied(403, "UnrecognizedClientException", message, reason=reason)
@@ -126,13 +151,12 @@ def _check_scope(credential: str, behaviour: Behaviour, *, timestamp: str) -> No
     if len(parts) != 4 or parts[3] != "aws4_request":
         raise _incomplete("Credential must be key/date/region/service/aws4_request.")
     date, region, service, _ = parts
-    if date != timestamp[:8]:
+    if date != wanted.date:
         raise _mismatch(f"Date in Credential scope does not match the date signed: {date!r}")
-    if region != behaviour.region:
+    if region != wanted.region:
         raise _mismatch(f"Credential should be scoped to a valid region, not {region!r}.")
-    if service != behaviour.signing_service:
-        wanted = behaviour.signing_service
-        raise _mismatch(f"Credential should be scoped to correct service: {wanted!r}.")
+    if service != wanted.service:
+        raise _mismatch(f"Credential should be scoped to correct service: {wanted.service!r}.")
 
 
 def _check_signed_headers(signed: list[str], received: Received) -> None:
@@ -154,10 +178,8 @@ def _check_body_hash(received: Received) -> None:
 
 
 def _signature(
-    received: Received, behaviour: Behaviour, *, signed: list[str], timestamp: str
+    received: Received, signer: "_Recomputed", *, signed: list[str], timestamp: str
 ) -> str:
-    credentials = Credentials(behaviour.access_key, behaviour.secret_key)
-    signer = _Recomputed(credentials, behaviour.signing_service, behaviour.region, signed=signed)
     request = AWSRequest(
         method=received.method,
         url=f"http://{received.headers.get('host', '')}{received.path}",

@@ -1,6 +1,6 @@
 """How does the Identity Center on this machine treat one call?
 
-    missing User-Agent -> fault 401/403 -> authentication -> throttle -> fault -> work -> journal
+    what is blocked -> fault 401/403 -> authentication -> throttle -> fault -> work -> journal
 
 One lock is held from the work to the entry in the journal, so that the journal has the order in
 which things were done.
@@ -12,58 +12,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote
 
-from scim_bridge.sandbox.authentication import Received, authenticate
-from scim_bridge.sandbox.behaviour import TENANT, Behaviour
+from scim_bridge.sandbox.access import Access
+from scim_bridge.sandbox.assignment_faults import AssignmentFault
+from scim_bridge.sandbox.authentication import Received
+from scim_bridge.sandbox.behaviour import APIS, Behaviour
+from scim_bridge.sandbox.calls import Call, Holdings, ScimCall, api_call, text_of
 from scim_bridge.sandbox.faults import NO_FAULT, Fault, Faults, Throttle
 from scim_bridge.sandbox.journal import Entry, Journal
-from scim_bridge.sandbox.operations import (
-    Answer,
-    Operation,
-    list_page,
-    operation_of,
-    perform,
-    read_json,
-)
-from scim_bridge.sandbox.refusals import (
-    Failing,
-    Refused,
-    access_denied,
-    told_to_answer,
-    unauthorized,
-)
+from scim_bridge.sandbox.operations import Answer, read_json
+from scim_bridge.sandbox.refusals import Refused
 from scim_bridge.sandbox.state import IdentityStore, new_id, utc_now
-
-_WITH_BODY = ("POST", "PUT", "PATCH")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """One request to the SCIM endpoint; `path` is below it, such as `/Users`."""
-
-    received: Received
-    tenant: str
-    path: str
-    request_id: str
-
-    @property
-    def operation(self) -> Operation:
-        return operation_of(self.received.method, self.path)
-
-    @property
-    def scim_endpoint(self) -> str:
-        return f"http://{self.received.headers.get('host', 'localhost')}/{self.tenant}/scim/v2"
-
-    def header(self, name: str) -> str | None:
-        return self.received.headers.get(name)
-
-    def text(self) -> str:
-        """Everything that a fault's `match` may be found in."""
-        query = self.received.query
-        return "\n".join(
-            [self.path, query, unquote(query), self.received.body.decode(errors="replace")]
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,14 +50,24 @@ class Center:
         self._announce = announce
         self._lock = threading.RLock()
         self._faults, self._journal = Faults(), Journal()
-        self._store = self._empty_store()
+        self._behaviour = behaviour
+        self._store, self._access = self._empty_store(), self._first_access()
         self._behave(behaviour)
 
-    # The SCIM endpoint
+    # The doors
 
     def answer(self, received: Received, *, tenant: str, path: str) -> Outcome:
-        """Treat one call as Identity Center does, or as a fault says."""
-        call = Call(received=received, tenant=tenant, path=path, request_id=self._make_id())
+        """Treat one call to the SCIM endpoint as Identity Center does, or as a fault says."""
+        request_id = self._make_id()
+        return self._treat(
+            ScimCall(received=received, request_id=request_id, tenant=tenant, path=path)
+        )
+
+    def answer_api(self, received: Received) -> Outcome:
+        """Treat one call to one of the APIs as AWS does, or as a fault says."""
+        return self._treat(api_call(received, request_id=self._make_id()))
+
+    def _treat(self, call: Call) -> Outcome:
         try:
             fault = self._admit(call)
         except Refused as refusal:
@@ -111,23 +80,20 @@ class Center:
 
     def _admit(self, call: Call) -> Fault:
         """Let the call in, with the fault that hits it; raises Refused when it stays outside."""
-        # AWS is reported to block PATCH without one. [observed by clients]
-        if call.received.method == "PATCH" and not call.header("user-agent"):
-            raise access_denied("a PATCH without a User-Agent is blocked")
+        call.check_in_front()
         denial = self._strike(call, denying=True)
         if denial.status is not None:
-            raise told_to_answer(denial.status)
-        if call.tenant != TENANT:
-            raise unauthorized(f"the tenant is not {TENANT}")
-        authenticate(call.received, self.behaviour, now=self._clock())
+            raise call.told(denial)
+        call.authenticate(self.behaviour, now=self._clock())
         with self._lock:
-            if self._throttle is not None and not self._throttle.admits():
-                raise Failing(429, f"more than {self.behaviour.throttle} calls per second")
+            rate = self.behaviour.rate(call.api)
+            if rate is not None and not self._throttles[call.api].admits():
+                raise call.throttled(rate)
         return self._strike(call, denying=False)
 
     def _strike(self, call: Call, *, denying: bool) -> Fault:
         with self._lock:
-            return self._faults.strike(call.operation.name, call.text(), denying=denying)
+            return self._faults.strike(call.name, text_of(call), denying=denying)
 
     def _worked(self, call: Call, fault: Fault) -> Outcome:
         try:
@@ -137,25 +103,13 @@ class Center:
         return replace(outcome, dropped=fault.drop_answer)
 
     def _work(self, call: Call, fault: Fault) -> Answer:
-        if fault.status is not None and not fault.drop_answer:
-            raise told_to_answer(fault.status)
-        received, operation = call.received, call.operation
-        if fault.empty:
-            return list_page(operation.name, received.query, store=self._store, empty=True)
-        sent = received.method in _WITH_BODY
-        return perform(
-            operation,
-            read_json(received.body, call.header("content-type")) if sent else None,
-            received.query,
-            store=self._store,
-            strict_disabled=self.behaviour.strict_disabled,
-            scim_endpoint=call.scim_endpoint,
-        )
+        if fault.refuses:
+            raise call.told(fault)
+        held = Holdings(store=self._store, access=self._access, behaviour=self._behaviour)
+        return call.work(held, empty=fault.empty)
 
     def _refused(self, call: Call, refusal: Refused, fault: Fault) -> Outcome:
-        body = refusal.body(request_id=call.request_id, now=self._clock())
-        headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-        answer = Answer(status=refusal.status, body=body, headers=headers)
+        answer = call.refused(refusal, fault, now=self._clock())
         return Outcome(answer=answer, reason=refusal.reason)
 
     def _recorded(self, call: Call, outcome: Outcome) -> Outcome:
@@ -166,9 +120,10 @@ class Center:
         return replace(outcome, answer=replace(outcome.answer, headers=headers))
 
     def _entry(self, call: Call, outcome: Outcome) -> Entry:
+        headers = call.received.headers
         return Entry(
             time=self._clock().strftime("%H:%M:%S"),
-            operation=call.operation.name,
+            operation=call.name,
             status=outcome.answer.status,
             reason=outcome.reason,
             dropped=outcome.dropped,
@@ -176,9 +131,9 @@ class Center:
             path=call.path,
             query=call.received.query,
             body=_as_json(call.received.body),
-            content_type=call.header("content-type"),
+            content_type=headers.get("content-type"),
             auth=call.received.scheme,
-            user_agent=call.header("user-agent"),
+            user_agent=headers.get("user-agent"),
             request_id=call.request_id,
         )
 
@@ -196,7 +151,7 @@ class Center:
 
     def state(self) -> dict[str, Any]:
         with self._lock:
-            return self._store.everything()
+            return {**self._store.everything(), **self._access.everything()}
 
     def calls(self) -> dict[str, dict[str, int]]:
         with self._lock:
@@ -218,24 +173,43 @@ class Center:
         with self._lock:
             self._faults.clear()
 
+    def assignment_faults(self) -> list[dict[str, object]]:
+        with self._lock:
+            return self._access.faults.shown()
+
+    def order_assignment_fault(self, fault: AssignmentFault) -> None:
+        with self._lock:
+            self._access.faults.order(fault)
+
+    def clear_assignment_faults(self) -> None:
+        with self._lock:
+            self._access.faults.clear()
+
     def clear_calls(self) -> None:
         with self._lock:
             self._journal.clear_counts()
 
     def reset(self) -> None:
-        """Hold nobody and nothing, as after the start; the behaviour stays."""
+        """Hold what was held after the start, which is nobody; the behaviour stays."""
         with self._lock:
-            self._store = self._empty_store()
+            self._store, self._access = self._empty_store(), self._first_access()
             self._faults.clear()
             self._journal.clear()
             self._behave(self._behaviour)
 
     def _empty_store(self) -> IdentityStore:
-        return IdentityStore(clock=self._clock, make_id=self._make_id)
+        return IdentityStore(
+            clock=self._clock, make_id=self._make_id, behaviour=lambda: self._behaviour
+        )
+
+    def _first_access(self) -> Access:
+        return Access(clock=self._clock, make_id=self._make_id, behaviour=lambda: self._behaviour)
 
     def _behave(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
-        self._throttle = None if behaviour.throttle is None else Throttle(behaviour.throttle)
+        self._store.reindex()
+        rates = {api: behaviour.rate(api) for api in APIS}
+        self._throttles = {api: Throttle(rate) for api, rate in rates.items() if rate is not None}
 
 
 def _as_json(body: bytes) -> object:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -18,20 +19,24 @@ def write_config(
     """Write a complete settings file, and the secret that it names beside it; returns the latter.
 
     `FILE.credentials` is an AWS shared credentials file (`sigv4`) or the token and nothing else
-    (`bearer`), readable by its owner only. No secret is in the settings file. What was there
+    (`bearer`), readable by its owner only. With a token, the APIs of AWS still take signatures:
+    their keys are in `FILE.aws-credentials`. No secret is in the settings file. What was there
     before is overwritten. Raises OSError.
     """
     behaviour = behaviour or Behaviour()
     path = path.absolute()
-    credentials = path.with_name(path.name + ".credentials")
-    _write_secret(credentials, _secret(auth, behaviour))
-    path.write_text(_settings(path, credentials, base_url, auth, behaviour), encoding="utf-8")
-    return credentials
-
-
-def _secret(auth: Literal["sigv4", "bearer"], behaviour: Behaviour) -> str:
+    secret = path.with_name(path.name + ".credentials")
+    named = {"credentials_file": secret}
     if auth == "bearer":
-        return f"{behaviour.bearer_token}\n"
+        keys = path.with_name(path.name + ".aws-credentials")
+        named = {"bearer_token_file": secret, "credentials_file": keys}
+        _write_secret(secret, f"{behaviour.bearer_token}\n")
+    _write_secret(named["credentials_file"], _keys(behaviour))
+    path.write_text(_settings(path, named, base_url, auth, behaviour), encoding="utf-8")
+    return secret
+
+
+def _keys(behaviour: Behaviour) -> str:
     return (
         "[default]\n"
         f"aws_access_key_id = {behaviour.access_key}\n"
@@ -39,8 +44,10 @@ def _secret(auth: Literal["sigv4", "bearer"], behaviour: Behaviour) -> str:
     )
 
 
-def _settings(path: Path, credentials: Path, base_url: str, auth: str, behaviour: Behaviour) -> str:
-    credentials_key = "bearer_token_file" if auth == "bearer" else "credentials_file"
+def _settings(
+    path: Path, named: Mapping[str, Path], base_url: str, auth: str, behaviour: Behaviour
+) -> str:
+    secrets = "\n".join(f"{key} = {_quoted(str(file))}" for key, file in named.items())
     return f"""\
 # A bridge in front of a sandbox on this machine, for trying and testing. It reaches no AWS account.
 
@@ -53,7 +60,7 @@ url = {_quoted(f"sqlite:///{path.parent / 'bridge.db'}")}
 region = {_quoted(behaviour.region)}
 scim_endpoint = {_quoted(f"{base_url}/{TENANT}/scim/v2")}
 auth = {_quoted(auth)}
-{credentials_key} = {_quoted(str(credentials))}
+{secrets}
 signing_service = {_quoted(behaviour.signing_service)}
 identity_store_id = {_quoted(IDENTITY_STORE_ID)}
 instance_arn = {_quoted(INSTANCE_ARN)}

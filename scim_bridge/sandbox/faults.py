@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-LISTS = frozenset({"ListUsers", "ListGroups"})
+# SCIM's descriptions of itself.
+_NO_LISTS = ("ListSchemas", "ListResourceTypes")
 
 
 class UnknownFault(ValueError):
@@ -19,9 +20,14 @@ class UnknownFault(ValueError):
 class Fault:
     """What goes wrong, for which calls and how often."""
 
-    # An operation as AWS names it, or "*" for all of them.
+    # An operation as AWS names it, those of the APIs with the prefix of their IAM actions
+    # (identitystore:CreateUser), `sso:*` for all of one API, or "*" for all there are.
     operation: str
     status: int | None = None
+    # The error's name, of an API only; its status is AWS's unless `status` says otherwise.
+    error: str | None = None
+    # The Reason beside it, such as KMS_ACCESS_DENIED.
+    reason: str | None = None
     # How many calls it still hits; None is for ever.
     times: int | None = 1
     # How many matching calls it still spares.
@@ -34,18 +40,29 @@ class Fault:
     delay: float = 0
     # Only calls whose path, query or body has this text.
     match: str | None = None
-    # Seconds, for a Retry-After header beside `status`.
+    # Seconds, for a Retry-After header beside `status`, or RetryAfterSeconds in an API's error.
     retry_after: int | None = None
 
     def concerns(self, operation: str, text: str) -> bool:
-        named = self.operation in ("*", operation)
-        fits = not self.empty or operation in LISTS
+        api = f"{operation.partition(':')[0]}:*"
+        named = self.operation in ("*", operation) or self.operation == api
+        fits = not self.empty or is_list(operation)
         return named and fits and (self.match is None or self.match in text)
 
     @property
     def denies(self) -> bool:
         """Whether it answers before the caller is looked at, as a revoked token would."""
-        return self.status in (401, 403) and not self.drop_answer
+        return self.status in (401, 403) and self.error is None and not self.drop_answer
+
+    @property
+    def refuses(self) -> bool:
+        return (self.status is not None or self.error is not None) and not self.drop_answer
+
+
+def is_list(operation: str) -> bool:
+    """Whether an operation lists what is held, so that an answer of it can be empty."""
+    name = operation.rpartition(":")[2]
+    return name.startswith("List") and name not in _NO_LISTS
 
 
 NO_FAULT = Fault(operation="*", times=0)
@@ -81,6 +98,14 @@ _FIELDS: dict[str, tuple[Callable[[object], bool], str]] = {
     "status": (
         lambda value: value is None or _is_whole(value, least=400, most=599),
         "an error status, 400 to 599, or null",
+    ),
+    "error": (
+        lambda value: value is None or (isinstance(value, str) and value != ""),
+        "the name of an error or null",
+    ),
+    "reason": (
+        lambda value: value is None or (isinstance(value, str) and value != ""),
+        "a text or null",
     ),
     "times": (
         lambda value: value in (None, -1) or _is_whole(value, least=1),

@@ -4,6 +4,7 @@ The attributes and limits are those of the AWS SCIM developer guide, CreateGroup
 Members are kept apart from the group's attributes: no group body ever shows them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,7 @@ class MembershipChange:
     user_id: str
 
 
-def created(body: object) -> tuple[Attributes, list[str]]:
+def created(body: object, *, unknown: str = "refuse") -> tuple[Attributes, list[str]]:
     """The group that CreateGroup makes of `body`, and the ids of its first members."""
     if not isinstance(body, dict):
         raise Invalid("the body must be a JSON object")
@@ -40,38 +41,49 @@ def created(body: object) -> tuple[Attributes, list[str]]:
         raise Invalid(f"schemas: must be [{GROUP}]")
     # What the server sets itself is ignored (RFC 7643 section 3.1); members are kept apart.
     apart = ("schemas", "id", "meta", "members")
-    attributes = _checked({name: value for name, value in body.items() if name not in apart})
+    own = {name: value for name, value in body.items() if name not in apart}
+    attributes = _checked(_group.known(own) if unknown == "ignore" else own)
     members = body.get("members")
     user_ids = [] if members in (None, []) else _user_ids(members)
     _check_number(len(user_ids))
     return attributes, user_ids
 
 
-def patched(present: Attributes, patch: Patch) -> tuple[Attributes, list[MembershipChange]]:
+def patched(
+    present: Attributes, patch: Patch, *, member_filter_path: bool = False
+) -> tuple[Attributes, list[MembershipChange]]:
     """The group after PatchGroup, and who joins and leaves, in order; raises Invalid."""
     after, changes = dict(present), []
     for operation in patch.operations:
         if operation.attribute not in _PATCHABLE:
             raise Invalid(f"{operation.attribute}: cannot be modified by PATCH")
         if operation.attribute == "members":
-            changes += _membership_changes(operation)
+            changes += _membership_changes(operation, member_filter_path=member_filter_path)
         else:
             apply(operation, after, multi_valued=frozenset())
     _check_number(len(changes))
     return _checked(after), changes
 
 
-def unique_values(attributes: Attributes) -> set[tuple[str, str]]:
-    """What no other group may have. Case counts only in externalId. [inferred]"""
-    values = {("displayName", attributes["displayName"].casefold())}
+def unique_values(
+    attributes: Attributes, *, fold: Callable[[str], str] = str.casefold
+) -> set[tuple[str, str]]:
+    """What no other group may have. Case always counts in externalId. [inferred]"""
+    values = {("displayName", fold(attributes["displayName"]))}
     if "externalId" in attributes:
         values.add(("externalId", attributes["externalId"]))
     return values
 
 
-def _membership_changes(operation: Operation) -> list[MembershipChange]:
+def _membership_changes(
+    operation: Operation, *, member_filter_path: bool
+) -> list[MembershipChange]:
     if operation.op == "replace":
         raise Invalid("members: cannot be replaced", detail=REPLACING_MEMBERS)
+    if member_filter_path and operation.op == "remove" and operation.where is not None:
+        key, user_id = operation.where
+        if key == "value" and len(operation.steps) == 1:
+            return [MembershipChange(joins=False, user_id=str(user_id))]
     # The guide shows neither members[value eq "…"] nor members.value. [inferred: both refused]
     if operation.where is not None or len(operation.steps) > 1:
         raise Invalid("members: must be named in the value, not in the path")

@@ -61,8 +61,13 @@ def parse_list_query(query: str) -> ListQuery:
     )
 
 
-def page(resources: Sequence[Listed], query: ListQuery, *, kind: str) -> dict[str, Any]:
-    """The answer to `query` out of all `resources` that its filter leaves."""
+def page(
+    resources: Sequence[Listed], query: ListQuery, *, kind: str, most: int | None = None
+) -> dict[str, Any]:
+    """The answer to `query` out of all `resources` that its filter leaves.
+
+    A page by cursor has no more than `most`, for AWS may give fewer than were asked for.
+    """
     if query.cursor is None:
         shown = resources[: query.count]
         return {
@@ -74,7 +79,7 @@ def page(resources: Sequence[Listed], query: ListQuery, *, kind: str) -> dict[st
         }
     after = _after(query, kind=kind)
     rest = [one for one in resources if one.sequence > after]
-    shown = rest[: query.count]
+    shown = rest[: min(query.count, most or query.count)]
     answer: dict[str, Any] = {
         "itemsPerPage": len(shown),
         "schemas": [LIST_RESPONSE],

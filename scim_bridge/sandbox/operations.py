@@ -60,6 +60,7 @@ class Answer:
     status: int
     body: object = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
 
 
 def operation_of(method: str, path: str) -> Operation:
@@ -106,8 +107,8 @@ def perform(
     query: str,
     *,
     store: IdentityStore,
-    strict_disabled: bool,
     scim_endpoint: str,
+    page_size: int | None = None,
 ) -> Answer:
     """Do what is asked for; raises Refused, and has then changed nothing."""
     target = operation.target
@@ -115,27 +116,27 @@ def perform(
         case "CreateUser":
             return Answer(status=201, body=store.create_user(body).scim())
         case "ListUsers":
-            return list_page("ListUsers", query, store=store)
+            return list_page("ListUsers", query, store=store, page_size=page_size)
         case "GetUser":
             return Answer(status=200, body=store.user(target).scim())
         case "PatchUser":
-            user = store.patch_user(target, body, strict_disabled=strict_disabled)
+            user = store.patch_user(target, body)
             return Answer(status=200, body=user.scim())
         case "PutUser":
-            user = store.put_user(target, body, strict_disabled=strict_disabled)
+            user = store.put_user(target, body)
             return Answer(status=200, body=user.scim())
         case "DeleteUser":
             store.delete_user(target)
             return Answer(status=204)
         case "CreateGroup":
-            group = store.create_group(body, strict_disabled=strict_disabled)
+            group = store.create_group(body)
             return Answer(status=201, body=group.scim())
         case "ListGroups":
-            return list_page("ListGroups", query, store=store)
+            return list_page("ListGroups", query, store=store, page_size=page_size)
         case "GetGroup":
             return Answer(status=200, body=store.group(target).scim())
         case "PatchGroup":
-            store.patch_group(target, body, strict_disabled=strict_disabled)
+            store.patch_group(target, body)
             return Answer(status=204)
         case "DeleteGroup":
             store.delete_group(target)
@@ -144,11 +145,19 @@ def perform(
             return Answer(status=200, body=_described(operation, scim_endpoint=scim_endpoint))
 
 
-def list_page(name: str, query: str, *, store: IdentityStore, empty: bool = False) -> Answer:
+def list_page(
+    name: str,
+    query: str,
+    *,
+    store: IdentityStore,
+    empty: bool = False,
+    page_size: int | None = None,
+) -> Answer:
     """One page of a list; an `empty` one is a fault, for a list that is wrongly short."""
     asked = parse_list_query(query)
     found = (store.list_users if name == "ListUsers" else store.list_groups)(asked.filter)
-    return Answer(status=200, body=page([] if empty else found, asked, kind=name))
+    listed = [] if empty else found
+    return Answer(status=200, body=page(listed, asked, kind=name, most=page_size))
 
 
 def _described(operation: Operation, *, scim_endpoint: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ is [observed by clients].
 """
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from scim_bridge.sandbox.refusals import Invalid
@@ -61,36 +61,67 @@ def boolean(path: str, value: object) -> None:
         raise Invalid(f"{path}: must be true or false")
 
 
-def record(rules: Mapping[str, Rule], *, required: tuple[str, ...] = ()) -> Rule:
+class Record:
     """The rule for an object that has the attributes of `rules` and no others.
 
-    That an unknown attribute is refused, not ignored, is [inferred].
+    That an unknown attribute is refused, not ignored, is a switch; `known` ignores.
     """
 
-    def rule(path: str, value: object) -> None:
+    def __init__(self, rules: Mapping[str, Rule], required: tuple[str, ...]) -> None:
+        self._rules, self._required = rules, required
+
+    def __call__(self, path: str, value: object) -> None:
+        self.check(path, value)
+
+    def check(self, path: str, value: object, *, untouched: Container[str] = ()) -> None:
+        """Raises Invalid; of what is `untouched`, only that it is there is looked at."""
         attributes = _object(path, value)
         for name, inner in attributes.items():
-            if name not in rules:
+            if name not in self._rules:
                 raise Invalid(f"{_join(path, name)}: is not supported")
-            rules[name](_join(path, name), inner)
-        for name in required:
+            if name not in untouched:
+                self._rules[name](_join(path, name), inner)
+        for name in self._required:
             if name not in attributes:
                 raise Invalid(f"{_join(path, name)}: is required")
 
-    return rule
+    def known(self, value: Any) -> Any:
+        """`value` without the attributes that there are not."""
+        if not isinstance(value, dict):
+            return value
+        known = {name: inner for name, inner in value.items() if name in self._rules}
+        return {name: _known(self._rules[name], inner) for name, inner in known.items()}
 
 
-def single(rule: Rule) -> Rule:
+class Single:
     """The rule for a multi-valued attribute, of which Identity Center takes one value."""
 
-    def stricter(path: str, value: object) -> None:
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+
+    def __call__(self, path: str, value: object) -> None:
         if not isinstance(value, list):
             raise Invalid(f"{path}: must be a list")
         if len(value) > 1:
             raise Invalid(f"{path}: only one value is supported, {len(value)} were given")
-        rule(path, value[0])
+        self._rule(path, value[0])
 
-    return stricter
+    def known(self, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return [_known(self._rule, one) for one in value]
+
+
+def record(rules: Mapping[str, Rule], *, required: tuple[str, ...] = ()) -> Record:
+    return Record(rules, required)
+
+
+def single(rule: Rule) -> Single:
+    return Single(rule)
+
+
+def _known(rule: Rule, value: Any) -> Any:
+    return rule.known(value) if isinstance(rule, Record | Single) else value
 
 
 def assigned(value: Any) -> Any:

@@ -5,6 +5,7 @@ PatchUser. A user is a plain dictionary of SCIM attributes; these functions make
 Invalid.
 """
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -27,6 +28,7 @@ ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
 Attributes = dict[str, Any]
 
+_NOTHING: Attributes = {}
 _NAME = ("formatted", "familyName", "givenName", "middleName", "honorificPrefix", "honorificSuffix")
 _PLACE = ("formatted", "streetAddress", "locality", "region", "postalCode", "country", "type")
 _POST = ("employeeNumber", "costCenter", "organization", "division", "department")
@@ -66,17 +68,17 @@ _MULTI_VALUED = frozenset({"emails", "addresses", "phoneNumbers"})
 _ONCE = ("userName", "active")
 
 
-def created(body: object) -> Attributes:
+def created(body: object, *, unknown: str = "refuse") -> Attributes:
     """The user that CreateUser makes of `body`. `active` is true unless the body says otherwise."""
-    return {"active": True, **_checked(_writable(body))}
+    return {"active": True, **_checked(_writable(body, unknown=unknown))}
 
 
-def replaced(present: Attributes, body: object) -> Attributes:
+def replaced(body: object, *, omitted_active: bool, unknown: str = "refuse") -> Attributes:
     """The user that PutUser makes of `body`: what it leaves out is dropped.
 
-    What an omitted `active` means is not documented: it keeps the present value. [inferred]
+    What an omitted `active` means is not documented.
     """
-    return {"active": present["active"], **_checked(_writable(body))}
+    return {"active": omitted_active, **_checked(_writable(body, unknown=unknown))}
 
 
 def patched(present: Attributes, patch: Patch) -> Attributes:
@@ -86,7 +88,7 @@ def patched(present: Attributes, patch: Patch) -> Attributes:
     for operation in patch.operations:
         apply(operation, after, multi_valued=_MULTI_VALUED)
     after["active"] = _as_boolean(after["active"])
-    return _checked(after)
+    return _checked(after, before=present)
 
 
 def shown(attributes: Attributes) -> Attributes:
@@ -103,13 +105,15 @@ def schemas(attributes: Attributes) -> list[str]:
     return [USER, ENTERPRISE] if ENTERPRISE in attributes else [USER]
 
 
-def unique_values(attributes: Attributes) -> set[tuple[str, str]]:
-    """What no other user may have. Case counts only in externalId. [inferred]"""
-    values = {("userName", attributes["userName"].casefold())}
+def unique_values(
+    attributes: Attributes, *, fold: Callable[[str], str] = str.casefold
+) -> set[tuple[str, str]]:
+    """What no other user may have. Case always counts in externalId. [inferred]"""
+    values = {("userName", fold(attributes["userName"]))}
     if "externalId" in attributes:
         values.add(("externalId", attributes["externalId"]))
     for email in attributes.get("emails", []):
-        values.add(("emails", email["value"].casefold()))
+        values.add(("emails", fold(email["value"])))
     return values
 
 
@@ -117,13 +121,14 @@ def edits_more_than_active(patch: Patch) -> bool:
     return any(operation.attribute != "active" for operation in patch.operations)
 
 
-def _writable(body: object) -> Attributes:
+def _writable(body: object, *, unknown: str) -> Attributes:
     """The body without what the server sets itself (RFC 7643 section 3.1) and is ignored."""
     if not isinstance(body, dict):
         raise Invalid("the body must be a JSON object")
     if "schemas" in body:
         _check_schemas(body["schemas"])
-    return {name: value for name, value in body.items() if name not in ("schemas", "id", "meta")}
+    own = {name: value for name, value in body.items() if name not in ("schemas", "id", "meta")}
+    return _user.known(own) if unknown == "ignore" else own
 
 
 def _check_schemas(named: object) -> None:
@@ -133,10 +138,14 @@ def _check_schemas(named: object) -> None:
         raise Invalid(f"schemas: must name {USER}, and may name {ENTERPRISE}")
 
 
-def _checked(attributes: Attributes) -> Attributes:
+def _checked(attributes: Attributes, *, before: Attributes = _NOTHING) -> Attributes:
+    """Raises Invalid. What a patch leaves as it was `before` is not looked at again: the Identity
+    Store API takes values that the SCIM endpoint would not.
+    """
     present: Attributes = assigned(attributes)
-    _user("", present)
-    for email in present.get("emails", []):
+    untouched = {name for name in before if present.get(name) == before[name]}
+    _user.check("", present, untouched=untouched)
+    for email in [] if "emails" in untouched else present.get("emails", []):
         if email.get("primary") is not True:
             raise Invalid("emails.primary: the e-mail must be marked as primary")
     return present

@@ -1,6 +1,8 @@
 """Who is calling? Bearer tokens on the SCIM endpoint (RFC 6750, RFC 7644 section 2)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import structlog
 from scim2_models import UnauthorizedException
@@ -13,6 +15,24 @@ log = structlog.get_logger(__name__)
 
 class InvalidToken(UnauthorizedException):
     """A token came, and it is not accepted (RFC 6750, section 3.1: `invalid_token`)."""
+
+
+_CALLER: ContextVar[Client] = ContextVar("caller")
+
+
+def caller() -> Client:
+    """Who calls in this context."""
+    return _CALLER.get()
+
+
+@contextmanager
+def calling(client: Client) -> Iterator[None]:
+    """Serve this client in the block."""
+    token = _CALLER.set(client)
+    try:
+        yield
+    finally:
+        _CALLER.reset(token)
 
 
 Authenticate = Callable[[str | None], Client]

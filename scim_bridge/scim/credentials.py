@@ -47,6 +47,8 @@ class Client:
 
     name: str
     read_only: bool
+    # Whether it may say what users and groups are granted.
+    entitlements: bool = False
 
 
 class Rejection(StrEnum):
@@ -63,6 +65,7 @@ class IssuedToken:
 
     name: str
     read_only: bool
+    entitlements: bool
     token: str = field(repr=False)
     # Seconds since 1970, as all times here.
     created: float
@@ -87,6 +90,7 @@ class Registration:
 
     name: str
     read_only: bool
+    entitlements: bool
     created: float
     revoked: float | None
     tokens: tuple[TokenRecord, ...]
@@ -107,7 +111,7 @@ def authenticate(database: Database, token: str, *, clock: Clock = time.time) ->
         return Rejection.EXPIRED
     if row.last_used_at is None or now - row.last_used_at >= _USED_EVERY:
         _note_use(database, row.digest, now)
-    return Client(name=row.name, read_only=row.read_only)
+    return Client(name=row.name, read_only=row.read_only, entitlements=row.entitlements)
 
 
 def add(
@@ -115,13 +119,19 @@ def add(
     name: str,
     *,
     read_only: bool = False,
+    entitlements: bool = False,
     expires_days: float | None = None,
     clock: Clock = time.time,
 ) -> IssuedToken:
     """Register a client and make its first token. The act is audited.
 
-    Raises `OperatorError` when the name cannot be used or a client has it.
+    Raises `OperatorError` when the name cannot be used or a client has it, and for a client that
+    may only read and yet say what users and groups are granted.
     """
+    if read_only and entitlements:
+        raise OperatorError(
+            f"client {name} cannot be read-only and set entitlements: choose one of the two"
+        )
     if not _NAME.fullmatch(name):
         raise OperatorError(
             f"a client cannot be named {name!r}: use up to 64 letters, digits, dots, dashes and "
@@ -135,17 +145,32 @@ def add(
             )
         client_id, now = str(uuid.uuid4()), clock()
         connection.execute(
-            insert(clients).values(id=client_id, name=name, read_only=read_only, created=now)
+            insert(clients).values(
+                id=client_id,
+                name=name,
+                read_only=read_only,
+                entitlements=entitlements,
+                created=now,
+            )
         )
         issued = _issue(
             database,
             client_id,
             name=name,
             read_only=read_only,
+            entitlements=entitlements,
             now=now,
             lifetime=None if expires_days is None else _seconds(expires_days),
         )
-        _record(database, Action.CLIENT_ADDED, client_id, name, clock, expires=issued.expires)
+        _record(
+            database,
+            Action.CLIENT_ADDED,
+            client_id,
+            name,
+            clock,
+            expires=issued.expires,
+            entitlements=entitlements,
+        )
         return issued
 
 
@@ -178,6 +203,7 @@ def rotate(
             client.id,
             name=name,
             read_only=client.read_only,
+            entitlements=client.entitlements,
             now=now,
             lifetime=_lifetime(tokens, expires_days),
         )
@@ -206,6 +232,7 @@ def registrations(database: Database) -> tuple[Registration, ...]:
             Registration(
                 name=row.name,
                 read_only=row.read_only,
+                entitlements=row.entitlements,
                 created=row.created,
                 revoked=row.revoked_at,
                 tokens=tuple(_as_record(token) for token in _tokens(database, row.id)),
@@ -222,7 +249,13 @@ def _by_token(database: Database, token: str) -> Row[Any] | None:
     digest = _digest(token)
     with database.reading() as connection:
         row = connection.execute(
-            select(client_tokens, clients.c.name, clients.c.read_only, clients.c.revoked_at)
+            select(
+                client_tokens,
+                clients.c.name,
+                clients.c.read_only,
+                clients.c.entitlements,
+                clients.c.revoked_at,
+            )
             .join(clients, clients.c.id == client_tokens.c.client_id)
             .where(client_tokens.c.digest == digest)
         ).first()
@@ -267,6 +300,7 @@ def _issue(
     *,
     name: str,
     read_only: bool,
+    entitlements: bool,
     now: float,
     lifetime: float | None,
 ) -> IssuedToken:
@@ -277,7 +311,14 @@ def _issue(
             digest=_digest(token), client_id=client_id, created=now, expires_at=expires
         )
     )
-    return IssuedToken(name=name, read_only=read_only, token=token, created=now, expires=expires)
+    return IssuedToken(
+        name=name,
+        read_only=read_only,
+        entitlements=entitlements,
+        token=token,
+        created=now,
+        expires=expires,
+    )
 
 
 def _end(database: Database, tokens: Iterable[Row[Any]], *, at: float) -> None:

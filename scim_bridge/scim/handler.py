@@ -10,6 +10,9 @@ from typing import Any, Protocol, TypeVar, cast
 
 from scim2_models import (
     BulkOperation,
+    Extension,
+    ForbiddenException,
+    InvalidValueException,
     PatchOp,
     PreconditionFailedException,
     Resource,
@@ -25,8 +28,13 @@ from scim2_server.routing import Operation
 
 from scim_bridge.directory import audit
 from scim_bridge.directory.audit import Action
+from scim_bridge.directory.documents import grants_of
+from scim_bridge.directory.entitlements import Stated, extension_of
+from scim_bridge.directory.kinds import kind_of
 from scim_bridge.directory.resources import Resources
 from scim_bridge.scim.admission import Admitted, deactivation
+from scim_bridge.scim.authentication import caller
+from scim_bridge.scim.entitlements import named_for_removal
 from scim_bridge.scim.members import MemberChanges, taken_apart
 from scim_bridge.scim.provider import Group, Member, User
 from scim_bridge.scim.service import Service
@@ -95,6 +103,11 @@ class Handler(ScimHandler):
             replaced = self._carried(
                 lambda: self._replace(resource_type, resource_id, replacement, conditions)
             )
+            if parameters.attributes:
+                # What is returned on request only is not in what a write gives back.
+                replaced = self.storage.get(
+                    resource_type, resource_id, response_parameters=parameters
+                )
             return self.service.replacement_response(request.base_url, replaced, parameters)
 
     def patch(self, request: ScimRequest) -> ScimResponse:
@@ -109,8 +122,8 @@ class Handler(ScimHandler):
             patched = self._carried(
                 lambda: self.patch_resource(resource_type, resource_id, patch_op, conditions)
             )
-            if isinstance(patched, Group) and (
-                parameters.attributes or parameters.excluded_attributes
+            if parameters.attributes or (
+                isinstance(patched, Group) and parameters.excluded_attributes
             ):
                 patched = self.storage.get(
                     resource_type, resource_id, response_parameters=parameters
@@ -181,12 +194,16 @@ class Handler(ScimHandler):
             current = self._current(resource_type, resource_id)
             self.service.check_deletion(current, conditions)
             self.service.admission.touch(current)
+            if _is_group(resource_type):
+                self.service.entitlements.deletion(grants_of(current))
             self.storage.delete(resource_type, resource_id, expected_version=_version(current))
 
         _retried(delete, conditions)
 
     def _create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
-        return self.storage.create(resource_type, self.service.admission.creation(resource))
+        admitted = self.service.admission.creation(resource)
+        self.service.entitlements.change(caller(), (), Stated(grants=grants_of(admitted)))
+        return self.storage.create(resource_type, admitted)
 
     def _replace(
         self,
@@ -198,12 +215,14 @@ class Handler(ScimHandler):
         def replace() -> Resource[Any]:
             current = self._current(resource_type, resource_id)
             self.service.check_preconditions(current, "PUT", conditions)
+            # A copy, since the same request may have to be applied again. Of a group, whose members
+            # may be many, nothing is changed that lies deeper.
+            after = replacement.model_copy(deep=not isinstance(current, Group))
+            stated = _stated(resource_type, current, after)
             if isinstance(current, Group):
-                return self._replace_group(resource_type, current, replacement)
-            # A copy, since the same request may have to be applied again.
-            after = replacement.model_copy(deep=True)
+                return self._replace_group(resource_type, current, after, stated)
             admitted = self.service.admission.replacement(current, after)
-            return self._store_user(resource_type, current, admitted)
+            return self._store_user(resource_type, current, admitted, stated)
 
         return _retried(replace, conditions)
 
@@ -218,18 +237,25 @@ class Handler(ScimHandler):
     ) -> Resource[Any]:
         current = self._current(resource_type, resource_id)
         self.service.check_preconditions(current, "PATCH", conditions)
-        return self._store_user(resource_type, current, self.service.patched(current, patch_op))
+        admitted = self.service.patched(current, patch_op)
+        stated = _patched_grants(current, admitted.resource, patch_op)
+        return self._store_user(resource_type, current, admitted, stated)
 
     def _store_user(
-        self, resource_type: ResourceType, before: Resource[Any], admitted: Admitted
+        self,
+        resource_type: ResourceType,
+        before: Resource[Any],
+        admitted: Admitted,
+        stated: Stated | None,
     ) -> Resource[Any]:
         """Store what was admitted. A deactivation is stored whatever it comes with.
 
-        If something else in it is taken by another user, the deactivation alone is stored.
+        If something else in it is taken by another user, or may not be granted or revoked by this
+        client, the deactivation alone is stored.
         """
         try:
-            stored = self._update(resource_type, before, admitted.resource)
-        except UniquenessException:
+            stored = self._update(resource_type, before, admitted.resource, stated)
+        except (UniquenessException, ForbiddenException, InvalidValueException):
             after = cast(User[Any], admitted.resource)
             if after.active is not False:
                 raise
@@ -239,12 +265,21 @@ class Handler(ScimHandler):
         return stored
 
     def _update(
-        self, resource_type: ResourceType, before: Resource[Any], after: Resource[Any]
+        self,
+        resource_type: ResourceType,
+        before: Resource[Any],
+        after: Resource[Any],
+        stated: Stated | None = None,
     ) -> Resource[Any]:
+        """Store a resource, with the grants the client states, if it states any."""
+        if stated is not None:
+            self.service.entitlements.change(caller(), grants_of(before), stated)
         # Also brings over what no client writes: id, meta and groups.
-        if not after.replace(before):
+        if not after.replace(before) and not (stated and stated.named):
             return before
-        return self.storage.update(resource_type, after, expected_version=_version(before))
+        return self.storage.update(
+            resource_type, after, expected_version=_version(before), stated=stated
+        )
 
     def _audit_ignored(self, before: Resource[Any], admitted: Admitted) -> None:
         if admitted.ignored:
@@ -260,16 +295,23 @@ class Handler(ScimHandler):
     # -- Groups ---------------------------------------------------------
 
     def _replace_group(
-        self, resource_type: ResourceType, current: Group, replacement: Resource[Any]
+        self,
+        resource_type: ResourceType,
+        current: Group,
+        replacement: Resource[Any],
+        stated: Stated | None,
     ) -> Resource[Any]:
         """Replace a group. Its member list is the whole of it: without one, nobody."""
         after = replacement.model_copy(update={"id": current.id, "meta": current.meta})
         admitted = self.service.admission.replacement(current, after)
+        if stated is not None:
+            self.service.entitlements.change(caller(), grants_of(current), stated)
         return self.storage.update(
             resource_type,
             admitted.resource,
             expected_version=_version(current),
             members="replaced",
+            stated=stated,
         )
 
     def _patch_group(
@@ -286,9 +328,13 @@ class Handler(ScimHandler):
         current = self._current(resource_type, group_id)
         self.service.check_preconditions(current, "PATCH", conditions)
         self.service.admission.touch(current)
-        after = self.service.patched(current, apart.rest).resource if apart.rest else current
-        if apart.rest and after.replace(current):
-            return self._rewrite_group(resource_type, current, after, apart.members)
+        if apart.rest:
+            after = self.service.patched(current, apart.rest).resource
+            stated = _patched_grants(current, after, apart.rest)
+            if stated is not None:
+                self.service.entitlements.change(caller(), grants_of(current), stated)
+            if after.replace(current) or stated is not None:
+                return self._rewrite_group(resource_type, current, after, apart.members, stated)
         if apart.members:
             self._change_members(group_id, apart.members, current, conditions)
         return self._current(resource_type, group_id)
@@ -315,12 +361,13 @@ class Handler(ScimHandler):
         current: Resource[Any],
         after: Resource[Any],
         members: MemberChanges | None,
+        stated: Stated | None,
     ) -> Resource[Any]:
         """Store a group whose document changes, and its members with it, in one write."""
         version = _version(current)
         if members is None:
             return self.storage.update(
-                resource_type, after, expected_version=version, members="kept"
+                resource_type, after, expected_version=version, members="kept", stated=stated
             )
         return self.storage.update(
             resource_type,
@@ -330,6 +377,7 @@ class Handler(ScimHandler):
             expected_version=version,
             members="given" if members.replace is None else "replaced",
             named=members.remove,
+            stated=stated,
         )
 
     def _members_after(
@@ -349,9 +397,9 @@ class Handler(ScimHandler):
     ) -> Resource[Any]:
         current = self.storage.get(resource_type, group_id)
         self.service.check_preconditions(current, "PATCH", conditions)
-        return self._update(
-            resource_type, current, self.service.patched(current, patch_op).resource
-        )
+        after = self.service.patched(current, patch_op).resource
+        stated = _patched_grants(current, after, patch_op)
+        return self._update(resource_type, current, after, stated)
 
     def _current(self, resource_type: ResourceType, resource_id: str) -> Resource[Any]:
         """A resource as it is. Of a group, everything but its members."""
@@ -374,6 +422,28 @@ def _retried(write: Callable[[], T], conditions: Conditions) -> T:
             if conditions.if_match or conditions.if_none_match:
                 raise
     return write()
+
+
+def _stated(
+    resource_type: ResourceType, current: Resource[Any], replacement: Resource[Any]
+) -> Stated | None:
+    """What a PUT says is granted. Without the extension it says nothing, and leaves it as it is."""
+    schema = extension_of(kind_of(resource_type).name)
+    extension = cast("type[Extension]", type(replacement).get_extension_model(schema))
+    if extension.__name__ in replacement.model_fields_set:
+        return Stated(grants=grants_of(replacement))
+    setattr(replacement, extension.__name__, current[extension])
+    return None
+
+
+def _patched_grants(
+    before: Resource[Any], after: Resource[Any], patch_op: "PatchOp[Any]"
+) -> Stated | None:
+    """What a PATCH says is granted. None if it does not touch it."""
+    grants, named = grants_of(after), named_for_removal(patch_op, after)
+    if set(grants) == set(grants_of(before)) and not named:
+        return None
+    return Stated(grants=grants, named=named)
 
 
 def _is_group(resource_type: ResourceType) -> bool:

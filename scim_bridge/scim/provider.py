@@ -1,16 +1,21 @@
 """What the bridge announces: its resource types, schemas, capabilities and tolerances."""
 
+from datetime import datetime
+from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 from scim2_models import (
+    URN,
     AuthenticationScheme,
     Bulk,
     CaseExact,
     ChangePassword,
+    ComplexAttribute,
     ETag,
+    Extension,
     Filter,
     Mutability,
     Patch,
@@ -18,6 +23,7 @@ from scim2_models import (
     Required,
     Resource,
     ResourceType,
+    Returned,
     Schema,
     ScimPolicy,
     ScimProvider,
@@ -33,6 +39,7 @@ from scim2_models.resources.group import GroupMember
 from scim2_models.resources.resource import AnyExtension
 from scim2_models.resources.user import Email as CoreEmail
 
+from scim_bridge.directory.entitlements import GROUP_EXTENSION, USER_EXTENSION
 from scim_bridge.settings import Settings
 
 # The most resources on one page.
@@ -124,16 +131,107 @@ class Group(CoreGroup):
     """The people in the group."""
 
 
+class AccountAssignment(ComplexAttribute):
+    """A permission set in an AWS account."""
+
+    # What the examples are announced as, suggested values, is what suites of tests then send. There
+    # is one of each: scim2-tester adds the whole extension and its parts, and expects one entry.
+    account_id: Annotated[str | None, Required.true, CaseExact.true] = Field(
+        None, examples=["111122223333"]
+    )
+    """The twelve digits of the account."""
+
+    permission_set: Annotated[str | None, Required.true, CaseExact.true] = Field(
+        None, examples=["ReadOnlyAccess"]
+    )
+    """The name or the ARN of the permission set."""
+
+
+class EntitledApplication(ComplexAttribute):
+    """An application of Identity Center."""
+
+    value: Annotated[str | None, Required.true, CaseExact.true] = Field(None, examples=["Kiro"])
+    """The name or the ARN of the application."""
+
+
+class ProvisioningState(StrEnum):
+    """How far something has come."""
+
+    applied = "applied"
+    pending = "pending"
+    held = "held"
+    failed = "failed"
+
+
+class ProvisioningStatus(ComplexAttribute):
+    """How a resource stands at Identity Center."""
+
+    state: Annotated[ProvisioningState | None, Mutability.read_only] = None
+    """Whether Identity Center has all of it; if not, whether it is on its way, waits for an
+    operator's decision, or was refused."""
+
+    detail: Annotated[str | None, Mutability.read_only] = None
+    """What is waited for, or why it was refused."""
+
+    identity_center_id: Annotated[str | None, Mutability.read_only, CaseExact.true] = None
+    """The id of the user or group at Identity Center."""
+
+    since: Annotated[datetime | None, Mutability.read_only] = None
+    """Since when it stands so."""
+
+
+class GroupEntitlements(Extension):
+    """What a group grants its members."""
+
+    __schema__ = URN(GROUP_EXTENSION)
+
+    description: str | None = None
+    """What the group is for."""
+
+    account_assignments: list[AccountAssignment] | None = None
+    """The permission sets the group has in AWS accounts."""
+
+    applications: list[EntitledApplication] | None = None
+    """The applications the group may use."""
+
+    provisioning: Annotated[ProvisioningStatus | None, Mutability.read_only, Returned.request] = (
+        None
+    )
+    """How the group stands at Identity Center."""
+
+
+class UserEntitlements(Extension):
+    """What a user is granted directly, beside what groups grant."""
+
+    __schema__ = URN(USER_EXTENSION)
+
+    account_assignments: list[AccountAssignment] | None = None
+    """The permission sets the user has in AWS accounts."""
+
+    applications: list[EntitledApplication] | None = None
+    """The applications the user may use."""
+
+    provisioning: Annotated[ProvisioningStatus | None, Mutability.read_only, Returned.request] = (
+        None
+    )
+    """How the user stands at Identity Center."""
+
+
+# What is stored and served: the resources with their extensions.
+FullUser = User[EnterpriseUser | UserEntitlements]
+FullGroup = Group[GroupEntitlements]  # type: ignore[type-arg]
+
+
 class Provider(ScimProvider):
     """The bridge as a SCIM service."""
 
     def __init__(self, settings: Settings) -> None:
         self._user_names_change = settings.users.username_changes == "allow"
         super().__init__(
-            models=[User, Group, EnterpriseUser],
+            models=[User, Group, EnterpriseUser, GroupEntitlements, UserEntitlements],
             resource_types=[
-                ResourceType.from_resource(User[EnterpriseUser]),
-                ResourceType.from_resource(Group),
+                ResourceType.from_resource(FullUser),
+                ResourceType.from_resource(FullGroup),
             ],
             config=_configuration(settings),
             policy=POLICY,
@@ -150,7 +248,7 @@ class Provider(ScimProvider):
     @property
     def directory_models(self) -> dict[str, type[Resource[Any]]]:
         """The models of what is stored, by the names of their resource types."""
-        return {"User": User[EnterpriseUser], "Group": Group}
+        return {"User": FullUser, "Group": FullGroup}
 
     @cached_property
     def schemas(self) -> tuple[Schema, ...]:

@@ -13,8 +13,9 @@ from scim2_server.requests import ScimRequest
 from werkzeug.exceptions import HTTPException, NotFound
 
 from scim_bridge.directory.actor import Actor, acting
+from scim_bridge.directory.catalogue import Catalogue
 from scim_bridge.directory.resources import Resources
-from scim_bridge.scim.authentication import Authenticate
+from scim_bridge.scim.authentication import Authenticate, calling
 from scim_bridge.scim.credentials import Client
 from scim_bridge.scim.handler import Carrier, Handler
 from scim_bridge.scim.provider import Provider
@@ -46,8 +47,9 @@ class Server(ScimServer):
         *,
         delivery: Carrier,
         authenticated: Authenticate,
+        catalogue: Catalogue,
     ) -> None:
-        service = Service(provider, settings)
+        service = Service(provider, settings, catalogue)
         super().__init__(resources, provider, service=service, url_prefix=PREFIX)
         self._resources = resources
         self._scim = service
@@ -103,6 +105,7 @@ class Server(ScimServer):
         g.client = self._authenticated(request.headers.get("Authorization"))
         actor = Actor(name=f"client:{g.client.name}", request_id=g.request_id)
         g.contexts.enter_context(acting(actor))
+        g.contexts.enter_context(calling(g.client))
         g.contexts.enter_context(structlog.contextvars.bound_contextvars(client=g.client.name))
 
     def _failed(self, exception: Exception) -> Response:

@@ -25,13 +25,16 @@ from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.routing import Operation, Target
 from scim2_server.service import ScimService
+from scim2_server.storage import SearchPage
 
+from scim_bridge.directory.catalogue import Catalogue
 from scim_bridge.errors import Conflict, DatabaseUnavailable, Refused
 from scim_bridge.scim import words
 from scim_bridge.scim.admission import Admission, Admitted
 from scim_bridge.scim.authentication import InvalidToken
 from scim_bridge.scim.body import decoded, refuse_excess, refuse_nul_in_filter
 from scim_bridge.scim.credentials import Client
+from scim_bridge.scim.entitlements import EntitlementRules
 from scim_bridge.scim.provider import Provider, User
 from scim_bridge.settings import Settings
 
@@ -48,11 +51,12 @@ _WRITES = frozenset({Operation.create, Operation.replace, Operation.patch, Opera
 
 
 class Service(ScimService):
-    """The bridge's rules for requests and answers. Does no input or output."""
+    """The bridge's rules for requests and answers. Of input it only reads the catalogue."""
 
-    def __init__(self, provider: Provider, settings: Settings) -> None:
+    def __init__(self, provider: Provider, settings: Settings, catalogue: Catalogue) -> None:
         super().__init__(provider)
         self.admission = Admission(settings)
+        self.entitlements = EntitlementRules(settings.safety, catalogue)
         self._max_body = settings.server.max_body
 
     # -- Who may what ---------------------------------------------------
@@ -127,6 +131,24 @@ class Service(ScimService):
         if isinstance(resource, User):
             return self.replacement_response(base_url, resource, response_parameters)
         return super().patch_response(base_url, resource, response_parameters)
+
+    def search_response(
+        self,
+        base_url: str,
+        resource_types: list[ResourceType],
+        page: SearchPage,
+        search_request: SearchRequest[Any],
+    ) -> ScimResponse:
+        """A page, with what is returned on request only: the library forgets what was asked for."""
+        response = super().search_response(base_url, resource_types, page, search_request)
+        if search_request.attributes and page.resources:
+            cast("dict[str, Any]", response.body)["Resources"] = [
+                self.publish(base_url, resource).model_dump(
+                    scim_ctx=Context.RESOURCE_QUERY_RESPONSE, response_parameters=search_request
+                )
+                for resource in page.resources
+            ]
+        return response
 
     def reference_location(self, base_url: str, reference: str) -> str:
         """The URL of a reference. It may be relative to the resource that holds it, as

@@ -2,10 +2,14 @@
 
 from scim_bridge.settings.sources import CONFIG_VARIABLE, DEFAULT, Loaded, load, masked, read
 from scim_bridge.settings.values import (
+    Adopt,
+    Alerts,
     Audit,
     Database,
     Delivery,
     Deprovision,
+    Drift,
+    Extraction,
     Groups,
     IdentityCenter,
     Log,
@@ -18,10 +22,14 @@ from scim_bridge.settings.values import (
 __all__ = [
     "CONFIG_VARIABLE",
     "DEFAULT",
+    "Adopt",
+    "Alerts",
     "Audit",
     "Database",
     "Delivery",
     "Deprovision",
+    "Drift",
+    "Extraction",
     "Groups",
     "IdentityCenter",
     "Loaded",

@@ -170,6 +170,22 @@ class Patterns(Setting[tuple[str, ...]]):
         return [item.strip() for item in text.split(",") if item.strip()]
 
 
+class Texts(Setting[tuple[str, ...]]):
+    """A list of texts, each of a form. In a variable they are separated by commas."""
+
+    def __init__(self, form: str, *, hint: str) -> None:
+        super().__init__()
+        self._each = Text(form, hint=hint)
+
+    def checked(self, value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            raise ValidationError(f"must be a list, not {shown(value)}")
+        return tuple(self._each.checked(item) for item in value)
+
+    def from_text(self, text: str) -> object:
+        return [item.strip() for item in text.split(",") if item.strip()]
+
+
 class Url(Setting[str]):
     """The address of a service, without a slash at its end.
 

@@ -17,6 +17,7 @@ from scim_bridge.settings.kinds import (
     Patterns,
     Period,
     Text,
+    Texts,
     Url,
     Whole,
 )
@@ -89,9 +90,10 @@ class IdentityCenterSchema(Section):
     endpoint_url = Url(encrypted=True)
     calls_per_second = Number(0.1, 1000)
     timeout = Number(1, 120)
+    write_via = Choice("scim", "identity-store")
 
     def together(self, given: Given, named: Collection[str]) -> Problems:
-        yield from _missing(named)
+        yield from _missing(given, named)
         yield from _token(given, named)
         yield from _other_region(given)
 
@@ -115,6 +117,7 @@ class GroupsSchema(Section):
 
 class DeprovisionSchema(Section):
     restore_within = Period()
+    cut_sessions = Flag()
 
 
 class SafetySchema(Section):
@@ -124,6 +127,40 @@ class SafetySchema(Section):
     max_removal_percent = Number(0, 100)
     max_removals = Whole(0, 1_000_000)
     protected = Patterns()
+    protected_permission_sets = Patterns()
+    protected_accounts = Texts(r"\d{12}", hint="the twelve digits of an account")
+
+
+class ExtractionSchema(Section):
+    interval = Period()
+    users = Period()
+    groups = Period()
+    memberships = Period()
+    assignments = Period()
+    margin = Period()
+
+
+class DriftSchema(Section):
+    on_managed = Choice("repair", "report", "accept")
+
+
+class AdoptSchema(Section):
+    inline = Choice("never", "matching")
+
+
+class AlertsSchema(Section):
+    webhook_url = Url(encrypted=True)
+    mail_to = Texts(r"[^@\s]+@[^@\s]+", hint="an e-mail address")
+    mail_from = Text(r"[^@\s]+@[^@\s]+", hint="an e-mail address")
+    smtp_server = Text(rf"{_HOST}:\d{{1,5}}", hint='a host and port such as "smtp.example.com:587"')
+    smtp_user = Text(hint="the name to sign in with")
+    smtp_password_file = File()
+
+    def together(self, given: Given, named: Collection[str]) -> Problems:
+        if given.get("mail_to"):
+            for key in ("mail_from", "smtp_server"):
+                if key not in named:
+                    yield key, "is missing: mail_to needs it"
 
 
 class AuditSchema(Section):
@@ -144,17 +181,23 @@ SECTIONS: Mapping[str, Section] = {
     "groups": GroupsSchema(),
     "deprovision": DeprovisionSchema(),
     "safety": SafetySchema(),
+    "extraction": ExtractionSchema(),
+    "drift": DriftSchema(),
+    "adopt": AdoptSchema(),
+    "alerts": AlertsSchema(),
     "audit": AuditSchema(),
     "log": LogSchema(),
 }
 
 
-def _missing(named: Collection[str]) -> Problems:
+def _missing(given: Given, named: Collection[str]) -> Problems:
     """An Identity Center of which anything is set must be reachable."""
     examples = {
         "region": 'the region of the Identity Center, such as "eu-central-1"',
         "scim_endpoint": "the SCIM endpoint that the console shows under automatic provisioning",
     }
+    if given.get("write_via") == "identity-store":
+        del examples["scim_endpoint"]
     for key, example in examples.items():
         if named and key not in named:
             yield key, f"is missing: set {example}"

@@ -252,8 +252,16 @@ def _plain(kind: Setting[Any] | None, value: Any) -> Any:
         case _, tuple():
             return list(value)
         case Period(), float():
-            return f"{value / SECONDS_A_DAY:g}d" if value else 0
+            return _lasting(value)
         case _, str():
             return without_password(value)
         case _:
             return value
+
+
+def _lasting(seconds: float) -> str | int:
+    """A period as it is set, in the largest unit that it is a whole number of."""
+    for unit, length in (("d", SECONDS_A_DAY), ("h", 3600), ("m", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds / length:g}{unit}"
+    return f"{seconds:g}s" if seconds else 0

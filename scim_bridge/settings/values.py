@@ -53,6 +53,16 @@ class IdentityCenter:
     calls_per_second: float = 10.0
     # How long one call may take, in seconds.
     timeout: float = 20.0
+    # The door for users, groups and memberships: "identity-store" needs no SCIM endpoint, and
+    # cannot disable anybody.
+    write_via: Literal["scim", "identity-store"] = "scim"
+
+    @property
+    def written_to(self) -> str:
+        """Where users and groups are written to, in words."""
+        if self.write_via == "identity-store":
+            return f"the Identity Store API (sigv4, {self.region})"
+        return f"{self.scim_endpoint} ({self.auth}, {self.region})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +99,8 @@ class Deprovision:
 
     # Seconds within which a reactivation brings memberships back ("30d" in the file). 0: never.
     restore_within: float = 30 * 86400.0
+    # Whether running sessions are ended at once, by a denial in the permission sets.
+    cut_sessions: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +114,50 @@ class Safety:
     max_removals: int = 500
     # Patterns of user and group names that no client may touch.
     protected: tuple[str, ...] = ("AWS*", "Administrator*")
+    # Names (patterns) of permission sets, and ids of accounts, that no client may assign or take.
+    protected_permission_sets: tuple[str, ...] = ()
+    protected_accounts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extraction:
+    """``[extraction]``: how often Identity Center is read completely, in seconds. 0: never."""
+
+    interval: float = 15 * 60.0
+    # Of one kind; None: as `interval`. Assignments take one call for each principal.
+    users: float | None = None
+    groups: float | None = None
+    memberships: float | None = None
+    assignments: float | None = 6 * 3600.0
+    # What was applied so shortly before an extraction began is not overwritten by it.
+    margin: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """``[drift]``: what is done about differences that the bridge did not make."""
+
+    on_managed: Literal["repair", "report", "accept"] = "report"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adopt:
+    """``[adopt]``: whether a client's creation may take over a principal that is there already."""
+
+    inline: Literal["never", "matching"] = "never"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alerts:
+    """``[alerts]``: who is told when something is failed, held, overdue or about to end."""
+
+    webhook_url: str | None = None
+    # Addresses, and the server that takes mail for them: "smtp.example.com:587".
+    mail_to: tuple[str, ...] = ()
+    mail_from: str | None = None
+    smtp_server: str | None = None
+    smtp_user: str | None = None
+    smtp_password_file: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,5 +188,9 @@ class Settings:
     groups: Groups = field(default_factory=Groups)
     deprovision: Deprovision = field(default_factory=Deprovision)
     safety: Safety = field(default_factory=Safety)
+    extraction: Extraction = field(default_factory=Extraction)
+    drift: Drift = field(default_factory=Drift)
+    adopt: Adopt = field(default_factory=Adopt)
+    alerts: Alerts = field(default_factory=Alerts)
     audit: Audit = field(default_factory=Audit)
     log: Log = field(default_factory=Log)

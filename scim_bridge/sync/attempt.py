@@ -1,6 +1,8 @@
 """One call at the target, and what its answer means when it is not simply yes."""
 
-from typing import assert_never
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal, assert_never
 
 from sqlalchemy import select
 
@@ -9,7 +11,14 @@ from scim_bridge.directory.audit import Action, record
 from scim_bridge.directory.comparison import folded
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.write import Kind
-from scim_bridge.errors import Conflict, Missing, Refused, TryLater, Unavailable
+from scim_bridge.errors import (
+    Conflict,
+    Missing,
+    Refused,
+    TargetError,
+    TryLater,
+    Unavailable,
+)
 from scim_bridge.identity_center.center import Center
 from scim_bridge.identity_center.transport import Haste
 from scim_bridge.plan.changes import (
@@ -25,10 +34,13 @@ from scim_bridge.plan.changes import (
     UpdateGroup,
     UpdateUser,
 )
-from scim_bridge.plan.state import Principal
+from scim_bridge.plan.changes import subject as subject_of
+from scim_bridge.plan.state import Attributes, Principal
+from scim_bridge.sync.lost_creation import LostCreations
 from scim_bridge.sync.marks import Intent, Key, Marks
 from scim_bridge.sync.observed import Observations
 from scim_bridge.sync.record import (
+    Adopted,
     Declined,
     Done,
     Ending,
@@ -44,6 +56,20 @@ class StillThere(TryLater):
     """The target refuses to take access away. It is asked again: that is never given up."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inline:
+    """`[adopt] inline`: whether a creation may take over a principal that is there already."""
+
+    adopt: Literal["never", "matching"] = "never"
+    # Patterns of names that nobody takes over.
+    protected: tuple[str, ...] = ()
+
+    def may_take(self, name: str) -> bool:
+        return self.adopt == "matching" and not any(
+            fnmatchcase(name.casefold(), pattern.casefold()) for pattern in self.protected
+        )
+
+
 class Attempts:
     """Makes calls and looks up what an unclear answer means. Never called within a transaction."""
 
@@ -54,12 +80,15 @@ class Attempts:
         marks: Marks,
         observations: Observations,
         recorder: Recorder,
+        inline: Inline = Inline(),
     ) -> None:
         self.database = database
         self.center = center
         self.marks = marks
         self.observations = observations
         self.recorder = recorder
+        self.lost = LostCreations(database, center, observations)
+        self.inline = inline
 
     def make(self, change: Change, *, deadline: float) -> Ending:
         """Make one change.
@@ -68,6 +97,8 @@ class Attempts:
         is not decided either: `StillThere`.
         """
         try:
+            if isinstance(change, CreateUser | CreateGroup):
+                return self._create(change, deadline)
             return self._call(change, deadline)
         except Conflict as error:
             return self._conflict(change, error, deadline)
@@ -75,6 +106,27 @@ class Attempts:
             return self._missing(change, error, deadline)
         except Refused as error:
             return self._refused(change, error)
+
+    def _create(self, change: CreateUser | CreateGroup, deadline: float) -> Ending:
+        if self.center.abilities.external_ids:
+            return self._call(change, deadline)
+        return self._create_by_name(change, deadline)
+
+    def _create_by_name(self, change: CreateUser | CreateGroup, deadline: float) -> Ending:
+        """Create what carries no externalId, once it is certain that nobody has the name."""
+        key = Key(kind=_kind(change), id=subject_of(change))
+        holder = self.lost.holder(key.kind, change.attributes, deadline=deadline)
+        if holder is not None:
+            return self._conflict(change, _name_is_taken(key.kind), deadline)
+        sent_before = self.lost.was_sent(key)
+        self.lost.remember(key, change.attributes, sent=True)
+        try:
+            return self._call(change, deadline)
+        except Unavailable:
+            raise
+        except TargetError:
+            self.lost.remember(key, change.attributes, sent=sent_before)
+            raise
 
     def _call(self, change: Change, deadline: float) -> Done:
         try:
@@ -109,23 +161,27 @@ class Attempts:
                 return self._refused(change, error)
 
     def _user_exists(self, change: CreateUser, error: Conflict, deadline: float) -> Ending:
-        ours = self.center.find_user(external_id=change.external_id, deadline=deadline)
-        if ours is not None and ours.external_id == change.external_id:
-            return self._ours(change, ours, error)
+        key = Key(kind="user", id=change.user)
+        ours = self.lost.found(key, change.external_id, deadline=deadline)
+        if ours is not None:
+            return self._ours(change, ours, error, deadline)
         name = str(change.attributes["userName"])
         other = self.center.find_user(user_name=name, deadline=deadline)
         if other is not None:
-            return self._taken_by(change, other, f"a user with the userName {name!r}", error)
+            return self._taken_by(
+                change, other, f"a user with the userName {name!r}", error, deadline
+            )
         return self._value_taken(change, error, deadline)
 
     def _group_exists(self, change: CreateGroup, error: Conflict, deadline: float) -> Ending:
-        ours = self.center.find_group(external_id=change.external_id, deadline=deadline)
-        if ours is not None and ours.external_id == change.external_id:
-            return self._ours(change, ours, error)
+        key = Key(kind="group", id=change.group)
+        ours = self.lost.found(key, change.external_id, deadline=deadline)
+        if ours is not None:
+            return self._ours(change, ours, error, deadline)
         name = str(change.attributes["displayName"])
         other = self.center.find_group(display_name=name, deadline=deadline)
         if other is not None:
-            return self._taken_by(change, other, f"a group named {name!r}", error)
+            return self._taken_by(change, other, f"a group named {name!r}", error, deadline)
         return self._refused(change, error)
 
     def _name_taken(
@@ -140,18 +196,24 @@ class Attempts:
             other = name and self.center.find_user(user_name=name, deadline=deadline)
             what = f"a user with the userName {name!r}"
         if other and other.id != change.principal:
-            return self._taken_by(change, other, what, error)
+            return self._taken_by(change, other, what, error, deadline)
         return self._value_taken(change, error, deadline)
 
     def _ours(
-        self, change: CreateUser | CreateGroup, principal: Principal, error: Conflict
+        self,
+        change: CreateUser | CreateGroup,
+        principal: Principal,
+        error: Conflict,
+        deadline: float,
     ) -> Ending:
         kind = _kind(change)
         with self.database.reading():
             owner = self.observations.linked_to(kind, principal.id)
         if owner is None:
             return Found(change=change, principal=principal)
-        return self._taken_by(change, principal, "a principal with this externalId", error)
+        return self._taken_by(
+            change, principal, "a principal with this externalId", error, deadline
+        )
 
     def _taken_by(
         self,
@@ -159,6 +221,7 @@ class Attempts:
         principal: Principal,
         what: str,
         error: Conflict,
+        deadline: float,
     ) -> Ending:
         kind = _kind(change)
         with self.database.reading():
@@ -174,6 +237,12 @@ class Attempts:
             if owner is None:
                 return Found(change=change, principal=principal)
             return TakenUp(change=change, principal=principal, earlier=earlier)
+        if (
+            owner is None
+            and isinstance(change, CreateUser | CreateGroup)
+            and self._agrees(change, principal, deadline)
+        ):
+            return Adopted(change=change, principal=principal)
         whose = (
             "which the bridge did not create and is not linked to"
             if owner is None
@@ -182,16 +251,32 @@ class Attempts:
         return Declined(
             change=change,
             error=Conflict(
-                f"Identity Center already has {what} (id {principal.id}), {whose}. Rename or "
-                "delete it there, or push another value.",
+                f"Identity Center already has {what} (id {principal.id}), {whose}. Take "
+                "it over with scim-bridge adopt, rename or delete it there, or push another value.",
                 status=409,
                 request_id=error.request_id,
             ),
         )
 
+    def _agrees(
+        self, change: CreateUser | CreateGroup, principal: Principal, deadline: float
+    ) -> bool:
+        """Whether a principal that nobody is linked to may be taken over within a request.
+
+        A user must have the same primary e-mail address, a group no members: a name alone must
+        not give anybody what somebody else holds.
+        """
+        named = "userName" if isinstance(change, CreateUser) else "displayName"
+        if not self.inline.may_take(str(principal.attributes.get(named) or "")):
+            return False
+        if isinstance(change, CreateUser):
+            email, theirs = _email(change), _primary(principal.attributes)
+            return bool(email and theirs) and str(email).casefold() == str(theirs).casefold()
+        return not self.center.members(principal.id, deadline=deadline)
+
     def _earlier_record(self, kind: Kind, owner: Key | None, principal: Principal) -> Key | None:
         """The deleted record that a principal is, or was created for by a call that was lost."""
-        known = owner.id if owner is not None else principal.external_id
+        known = owner.id if owner is not None else self.lost.maker(kind, principal)
         table = tables.users if kind == "user" else tables.groups
         found: str | None = self.database.connection.scalar(
             select(table.c.id).where(table.c.id == known, table.c.deleted_at.is_not(None))
@@ -356,6 +441,10 @@ def _kind(change: Change) -> Kind:
     return "user" if isinstance(change, CreateUser | UpdateUser | EnableUser) else "group"
 
 
+def _name_is_taken(kind: Kind) -> Conflict:
+    return Conflict(f"there is a {kind} of this name already", status=409)
+
+
 def _not_yet(error: Missing) -> TryLater:
     return TryLater(
         f"Identity Center does not know yet what it shows: {error.detail}",
@@ -374,7 +463,10 @@ def _still_held(error: Refused) -> Conflict:
 
 
 def _email(change: Change) -> str | None:
-    attributes = getattr(change, "attributes", None) or getattr(change, "set", None) or {}
+    return _primary(getattr(change, "attributes", None) or getattr(change, "set", None) or {})
+
+
+def _primary(attributes: Attributes) -> str | None:
     emails = attributes.get("emails") or [{}]
     value: str | None = emails[0].get("value")
     return value

@@ -1,6 +1,7 @@
 """What an operator decides: held losses, a deprovision by hand, another try."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import select
 
@@ -10,6 +11,8 @@ from scim_bridge.directory.database import Database
 from scim_bridge.directory.resources import Resources
 from scim_bridge.errors import OperatorError
 from scim_bridge.plan.state import TakeAway
+from scim_bridge.sync.access_intents import AccessIntents
+from scim_bridge.sync.grants import from_text
 from scim_bridge.sync.held import HeldLosses, Loss
 from scim_bridge.sync.marks import Intent, Key, Marks
 from scim_bridge.sync.observed import Observations
@@ -25,12 +28,15 @@ class Decisions:
         marks: Marks,
         observations: Observations,
         held: HeldLosses,
+        access: AccessIntents,
     ) -> None:
         self.database = database
         self.resources = resources
         self.marks = marks
         self.observations = observations
         self.held = held
+        self.access = access
+        self.access_marks = access.marks
 
     def approve(self, set_id: str) -> Sequence[Loss]:
         """Let a held set pass. Raises `OperatorError` if there is none of that name."""
@@ -38,9 +44,11 @@ class Decisions:
             losses = self._known(set_id, self.held.approve(set_id))
             for loss in losses:
                 self._audit(Action.APPROVED, loss)
-                self.marks.mark(Intent(key=_key(loss), urgent=True))
-            # Groups hold their members for as long as the brake holds the people.
-            self.marks.wake("held")
+                marks = self.access_marks if loss.category == "assignment" else self.marks
+                marks.mark(Intent(key=_key(loss), urgent=True))
+            # Groups hold their members for as long as the brake holds the people, and people and
+            # groups their assignments.
+            self._wake_held()
         return losses
 
     def reject(self, set_id: str) -> Sequence[Loss]:
@@ -75,7 +83,8 @@ class Decisions:
             everything = TakeAway(everyone=True)
             key = Key(kind="user", id=user_id)
             self.marks.mark(Intent(key=key, urgent=True, take_away=everything))
-            self.marks.wake("held")
+            self.access.leave(key)
+            self._wake_held()
         return user_id
 
     def reactivate(self, user_name: str) -> str:
@@ -92,9 +101,13 @@ class Decisions:
     def retry(self) -> int:
         """Make everything that failed due again. Returns how many resources that is."""
         with self.database.transaction():
-            count = self.marks.wake("failed")
+            count = self.marks.wake("failed") + self.access_marks.wake("failed")
             record(self.database, action=Action.RETRY, facts={"resources": count})
         return count
+
+    def _wake_held(self) -> None:
+        self.marks.wake("held")
+        self.access_marks.wake("held")
 
     def _known(self, set_id: str, losses: Sequence[Loss]) -> Sequence[Loss]:
         if not losses:
@@ -113,6 +126,9 @@ class Decisions:
         if loss.category == "removal":
             self._give_back_membership(loss)
             return
+        if loss.category == "assignment":
+            self._give_back_assignment(loss)
+            return
         link = self.observations.link(_key(loss))
         if link is not None:
             self.marks.spare(link.target_id)
@@ -129,6 +145,17 @@ class Decisions:
             # Nothing in the directory can say that they stay.
             take_away = self._sparing(loss.person, key)
             self.marks.mark(Intent(key=key, urgent=True, reversal=True, take_away=take_away))
+
+    def _give_back_assignment(self, loss: Loss) -> None:
+        """The directory says again that the person, or the group, is to hold it."""
+        key, grant = _key(loss), from_text(loss.lost)
+        if not self.resources.reopen_grant(key.kind, key.id, grant):
+            # Nothing in the directory can say that it stays.
+            taken = self.access_marks.read(key).take_away
+            left = replace(taken, everyone=False, named=taken.named - {loss.lost})
+            self.access_marks.mark(Intent(key=key, urgent=True, reversal=True, take_away=left))
+            return
+        self.access_marks.mark(Intent(key=key))
 
     def _is_known(self, user_id: str) -> bool:
         users = tables.users.c
@@ -154,6 +181,6 @@ class Decisions:
 
 
 def _key(loss: Loss) -> Key:
-    if loss.category == "disable":
+    if not loss.group:
         return Key(kind="user", id=loss.person)
     return Key(kind="group", id=loss.group)

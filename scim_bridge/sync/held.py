@@ -34,18 +34,29 @@ class Loss:
     category: Category
     # The person's id in the directory; for somebody it does not know, the id at the target.
     person: str
-    # Of a removal: the group's id in the directory.
+    # Of a removal, and of an assignment of a group's: the group's id in the directory.
     group: str
     since: float
+    # Of an assignment: the grant, as `scim_bridge.sync.grants.to_text` writes it.
+    lost: str = ""
 
 
 class HeldLosses:
     """The brake of one target. Methods join the transaction they are called in."""
 
-    def __init__(self, database: Database, target: str, safety: Safety) -> None:
+    def __init__(
+        self,
+        database: Database,
+        target: str,
+        safety: Safety,
+        *,
+        leavers_stay_active: bool = False,
+    ) -> None:
         self.database = database
         self.target = target
         self.safety = safety
+        # Where nobody can be disabled, the target shows everybody active who ever was.
+        self.leavers_stay_active = leavers_stay_active
 
     # -- Judging --------------------------------------------------------
 
@@ -67,6 +78,47 @@ class HeldLosses:
         self._count(category, judgement.counted)
         self._hold(category, judgement.held - self._people(category, group, "held"), group)
         return set(judgement.held)
+
+    def holds_grant(self, grant: str, people: Iterable[str], *, group: str = "") -> bool:
+        """Whether a grant may not be taken away now, since too many people would lose it.
+
+        It cannot be taken from some members of a group only: all are held, or none. Those who lose
+        it count from now on, with those who lose memberships.
+        """
+        people = set(people)
+        if not self.safety.brake or not people:
+            return False
+        held_now = self._people("assignment", group, "held", lost=grant)
+        approved = self._people("assignment", group, "approved", lost=grant)
+        judgement = judge(
+            people,
+            counted=self._counted("removal"),
+            approved=approved,
+            already_held=held_now,
+            allowance=self._limit("removal").allowance(self._active_when_the_window_began()),
+        )
+        if judgement.held:
+            self._hold("assignment", people - held_now - approved, group, lost=grant)
+            return True
+        self._count("removal", judgement.counted)
+        return False
+
+    def keeps_members(self, group: str) -> bool:
+        """Whether somebody is held in a group."""
+        return bool(self._people("removal", group, "held"))
+
+    def release_grant(self, grant: str, *, person: str = "", group: str = "") -> None:
+        """This loss is no longer wanted, or has been done. Of a group's grant: for all members."""
+        whose = held.c.group_id == group if group else held.c.person == person
+        self.database.connection.execute(
+            delete(held).where(
+                held.c.target == self.target,
+                held.c.category == "assignment",
+                held.c.lost == grant,
+                held.c.group_id == group,
+                whose,
+            )
+        )
 
     def _limit(self, category: Category) -> Limit:
         if category == "disable":
@@ -109,7 +161,38 @@ class HeldLosses:
             .where(self._within("disable"), seen.c.active.is_(False))
         )
         connection = self.database.connection
-        return (connection.scalar(active) or 0) + (connection.scalar(disabled) or 0)
+        there = (connection.scalar(active) or 0) + (connection.scalar(disabled) or 0)
+        return there - (self._left_long_ago() if self.leavers_stay_active else 0)
+
+    def _left_long_ago(self) -> int:
+        """People who left before the window, and are shown active for ever."""
+        seen, links, users = tables.observed, tables.links, tables.users
+        recent = select(losses.c.person).where(self._within("disable"))
+        stopped = select(held.c.person).where(
+            held.c.target == self.target, held.c.category == "disable", held.c.state == "held"
+        )
+        query = (
+            select(func.count())
+            .select_from(links)
+            .join(users, users.c.id == links.c.resource_id)
+            .join(
+                seen,
+                and_(
+                    seen.c.target == links.c.target,
+                    seen.c.kind == "user",
+                    seen.c.target_id == links.c.target_id,
+                ),
+            )
+            .where(
+                links.c.target == self.target,
+                links.c.kind == "user",
+                seen.c.active,
+                users.c.active.is_(False) | users.c.deleted_at.is_not(None),
+                users.c.id.not_in(recent),
+                users.c.id.not_in(stopped),
+            )
+        )
+        return self.database.connection.scalar(query) or 0
 
     def _counted(self, category: Category) -> set[str]:
         rows = self.database.connection.scalars(
@@ -137,7 +220,9 @@ class HeldLosses:
 
     # -- Holding --------------------------------------------------------
 
-    def _hold(self, category: Category, people: Iterable[str], group: str) -> None:
+    def _hold(
+        self, category: Category, people: Iterable[str], group: str, *, lost: str = ""
+    ) -> None:
         people = sorted(people)
         if not people:
             return
@@ -146,7 +231,8 @@ class HeldLosses:
             held.insert(),
             [
                 {"set_id": set_id, "target": self.target, "category": category,
-                 "person": person, "group_id": group, "state": "held", "since": self._time()}
+                 "person": person, "group_id": group, "lost": lost, "state": "held",
+                 "since": self._time()}
                 for person in people
             ],
         )  # fmt: skip
@@ -179,12 +265,13 @@ class HeldLosses:
     def _time(self) -> float:
         return float(self.database.connection.scalar(select(now())) or 0.0)
 
-    def _people(self, category: Category, group: str, state: str) -> set[str]:
+    def _people(self, category: Category, group: str, state: str, *, lost: str = "") -> set[str]:
         rows = self.database.connection.scalars(
             select(held.c.person).where(
                 held.c.target == self.target,
                 held.c.category == category,
                 held.c.group_id == group,
+                held.c.lost == lost,
                 held.c.state == state,
             )
         )
@@ -201,6 +288,17 @@ class HeldLosses:
             select(held).where(*wanted).order_by(held.c.since, held.c.id)
         )
         return [_loss(row) for row in rows]
+
+    def dropped_out(self, set_id: str) -> frozenset[str]:
+        """Who was in a set and is no more: the client took the loss back since."""
+        audit = tables.audit
+        once = self.database.connection.scalars(
+            select(audit.c.resource_id).where(
+                audit.c.action == Action.HELD, audit.c.facts.contains(f'"set":"{set_id}"')
+            )
+        )
+        still = {loss.person for loss in self.losses(set_id=set_id)}
+        return frozenset(once) - still
 
     def approve(self, set_id: str) -> Sequence[Loss]:
         """Let the losses of a set pass. They no longer count against the brake."""
@@ -253,7 +351,7 @@ class HeldLosses:
         column = held.c.person if old.kind == "user" else held.c.group_id
         self.database.connection.execute(
             update(held)
-            .where(held.c.target == self.target, held.c.category == "removal", column == old.id)
+            .where(held.c.target == self.target, held.c.category != "disable", column == old.id)
             .values({column: new.id})
         )
 
@@ -281,4 +379,5 @@ def _loss(row: Row[Any]) -> Loss:
         person=row.person,
         group=row.group_id,
         since=row.since,
+        lost=row.lost,
     )

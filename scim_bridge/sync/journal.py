@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import delete, insert, update
 
 from scim_bridge.directory.database import Database, now
 from scim_bridge.directory.tables import runs
@@ -16,7 +16,7 @@ class Run:
     """A pass while it runs: what is to be written down of it at its end."""
 
     outcome: str = "ok"
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
@@ -45,4 +45,12 @@ def _end(database: Database, number: Any, run: Run) -> None:
             update(runs)
             .where(runs.c.id == number)
             .values(ended=now(), outcome=run.outcome, counts=dict(run.counts))
+        )
+
+
+def forget_runs(database: Database, kind: str, *, older_than: float) -> None:
+    """Clear the journal of passes of a kind that began longer ago than so many seconds."""
+    with database.transaction() as connection:
+        connection.execute(
+            delete(runs).where(runs.c.kind == kind, runs.c.started < now() - older_than)
         )

@@ -19,6 +19,7 @@ from scim_bridge.directory.database import Database, now
 from scim_bridge.directory.write import Kind
 from scim_bridge.errors import BridgeError
 from scim_bridge.plan.state import NOTHING, TakeAway
+from scim_bridge.sync.pause import running
 
 State = Literal["clear", "pending", "failed", "held", "suppressed"]
 
@@ -229,7 +230,7 @@ class Marks:
             return until
 
     def claim(self, key: Key) -> Lease | None:
-        """Take the lease of a marked resource. None while somebody else has it.
+        """Take the lease of a marked resource. None while somebody else has it, or all is paused.
 
         A lease that was never given back means that its holder was lost in the middle: the target
         must then be read again before anything is planned.
@@ -241,6 +242,7 @@ class Marks:
                     self._is(key),
                     pending.c.state != "clear",
                     _FREE,
+                    running(),
                 )
                 .values(
                     lease_no=pending.c.lease_no + 1,
@@ -290,7 +292,7 @@ class Marks:
             elif state == "clear":
                 values = dict(_CLEARED)
             else:
-                values = {"state": state, "last_error": error, "attempts": 0}
+                values = {"state": state, "last_error": error, "denied": None, "attempts": 0}
                 values |= _NO_REMOVALS
                 if keep_take_away:
                     values["take_away"] = _to_json(current.take_away)
@@ -300,11 +302,19 @@ class Marks:
             return current.generation == mark.generation
 
     def postpone(
-        self, lease: Lease, mark: Mark, *, delay: float, error: str, reread: bool = False
+        self,
+        lease: Lease,
+        mark: Mark,
+        *,
+        delay: float,
+        error: str,
+        reread: bool = False,
+        denied: str | None = None,
     ) -> None:
         """Give the lease back; the mark stays pending and is due after `delay` seconds.
 
-        A write that came meanwhile is not put off with it. Raises `LeaseLost`.
+        A write that came meanwhile is not put off with it. `denied`: the IAM action that the bridge
+        lacks. Raises `LeaseLost`.
         """
         with self.database.transaction() as connection:
             self.renew(lease)
@@ -316,6 +326,7 @@ class Marks:
                     leased_until=None,
                     state="pending",
                     last_error=error,
+                    denied=denied,
                     attempts=pending.c.attempts + 1,
                     next_attempt_at=now() + (delay if unchanged else 0.0),
                     reread=True if reread else pending.c.reread,
@@ -323,22 +334,43 @@ class Marks:
             )
 
     def leave(
-        self, lease: Lease, mark: Mark, *, due_in: float, keep_take_away: bool = False
+        self,
+        lease: Lease,
+        mark: Mark,
+        *,
+        due_in: float,
+        keep_take_away: bool = False,
+        error: str | None = None,
     ) -> None:
         """Give the lease back with additions left for the worker, all removals being done or held.
 
-        `keep_take_away`: as in `settle`. Raises `LeaseLost`.
+        `keep_take_away`: as in `settle`. `error`: what the additions wait for. Raises `LeaseLost`.
         """
         with self.database.transaction() as connection:
             self.renew(lease)
             current = self.read(lease.key)
             values: dict[str, Any] = {}
             if current.generation == mark.generation:
-                values = {**_NO_REMOVALS, "next_attempt_at": now() + due_in}
+                values = {
+                    **_NO_REMOVALS,
+                    "next_attempt_at": now() + due_in,
+                    "last_error": error,
+                    "denied": None,
+                }
                 if keep_take_away:
                     values["take_away"] = _to_json(current.take_away)
             connection.execute(
                 update(pending).where(self._is(lease.key)).values(leased_until=None, **values)
+            )
+
+    def relieve(self, lease: Lease, mark: Mark) -> None:
+        """All that was to be taken away is gone; what is left waits. Raises `LeaseLost`."""
+        with self.database.transaction() as connection:
+            self.renew(lease)
+            connection.execute(
+                update(pending)
+                .where(self._is(lease.key), pending.c.generation == mark.generation)
+                .values(**_NO_REMOVALS)
             )
 
     def forget_reread(self, lease: Lease) -> None:
@@ -371,6 +403,7 @@ class Marks:
                     pending.c.state == "pending",
                     _come(pending.c.next_attempt_at),
                     _FREE,
+                    running(),
                 )
                 # A leaver is disabled before they lose their groups: users go before groups.
                 .order_by(pending.c.urgent.desc(), pending.c.kind.desc(), pending.c.next_attempt_at)
@@ -472,5 +505,6 @@ _CLEARED: dict[str, Any] = {
     "reread": False,
     "attempts": 0,
     "last_error": None,
+    "denied": None,
     "requests": [],
 }

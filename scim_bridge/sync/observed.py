@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, Table, and_, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.directory import tables
 from scim_bridge.directory.comparison import folded
-from scim_bridge.directory.database import Database, now
+from scim_bridge.directory.database import Database, insert_or, now
 from scim_bridge.directory.write import Kind
 from scim_bridge.plan.state import Attributes, Principal
+from scim_bridge.sync import arrivals, departures
+from scim_bridge.sync.grants import Grants, Holder
 from scim_bridge.sync.marks import Key
 
 links = tables.links
@@ -21,6 +22,10 @@ observed = tables.observed
 
 # SQLite takes 32,766 variables in a statement; three columns a row leave ample room.
 _ROWS = 5000
+# The rows of `observed` have eight.
+_WIDE_ROWS = 1000
+# What a sighting tells of a principal.
+_SEEN = ("external_id", "attributes", "active", "email_folded", "at")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,11 @@ class Applied:
     def was_answered(self) -> bool:
         """False for a creation that was begun and never heard of."""
         return bool(self.echo)
+
+    @property
+    def was_lost(self) -> bool:
+        """True for a creation that was sent when nobody had the name, and was never heard of."""
+        return self.active and not self.was_answered
 
 
 def as_sent(seen: Attributes, last: Applied | None) -> dict[str, Any]:
@@ -125,6 +135,7 @@ class Observations:
                 created_here=created_here,
             )
         )
+        arrivals.linked(self.database, key)
 
     def move_link(self, old: Key, new: Key) -> None:
         """Give a principal, and what was applied to it, to another resource: a rehire."""
@@ -138,15 +149,21 @@ class Observations:
     def drop_link(self, link: Link) -> None:
         """Forget a principal that is gone. What was applied stays: the person was known there."""
         connection = self.database.connection
+        departures.note(self.database, self.target, link.key.kind, [(link.target_id,)])
         connection.execute(delete(links).where(self._of(links, link.key)))
         connection.execute(
             delete(observed).where(self._at(observed, link.key.kind, link.target_id))
         )
+        Grants(self.database, self.target).forget_all(Holder(kind=link.key.kind, id=link.target_id))
         for table in (tables.observed_memberships, tables.applied_memberships):
             column = table.c.member_id if link.key.kind == "user" else table.c.group_id
             connection.execute(
                 delete(table).where(table.c.target == self.target, column == link.target_id)
             )
+
+    def forget(self, key: Key) -> None:
+        """Forget what was written to a principal that was deleted."""
+        self.database.connection.execute(delete(applied).where(self._of(applied, key)))
 
     # -- What was written and seen --------------------------------------
 
@@ -174,18 +191,32 @@ class Observations:
 
     def see(self, kind: Kind, principal: Principal) -> None:
         """Remember what a principal holds."""
+        self.see_all(kind, [principal])
+
+    def see_all(self, kind: Kind, principals: Iterable[Principal]) -> None:
+        """Remember what each of these principals holds."""
+        rows = [self._observed_row(kind, principal) for principal in principals]
+        for start in range(0, len(rows), _WIDE_ROWS):
+            statement = insert_or(self.database, observed).values(rows[start : start + _WIDE_ROWS])
+            news = {name: statement.excluded[name] for name in _SEEN}
+            self.database.connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["target", "kind", "target_id"], set_=news
+                )
+            )
+
+    def _observed_row(self, kind: Kind, principal: Principal) -> dict[str, Any]:
         emails = principal.attributes.get("emails") or [{}]
-        self._put(
-            observed,
-            {"target": self.target, "kind": kind, "target_id": principal.id},
-            {
-                "external_id": principal.external_id,
-                "attributes": dict(principal.attributes),
-                "active": principal.active,
-                "email_folded": folded(emails[0].get("value") or "") or None,
-                "at": now(),
-            },
-        )
+        return {
+            "target": self.target,
+            "kind": kind,
+            "target_id": principal.id,
+            "external_id": principal.external_id,
+            "attributes": dict(principal.attributes),
+            "active": principal.active,
+            "email_folded": folded(emails[0].get("value") or "") or None,
+            "at": now(),
+        }
 
     def disabled(self, user_ids: Iterable[str]) -> frozenset[str]:
         """Those of these principals who were last seen disabled."""
@@ -204,13 +235,16 @@ class Observations:
         return frozenset(found)
 
     def write(self, key: Key, *, attributes: Attributes, echo: Attributes, active: bool) -> None:
-        """Remember what was written to a principal and how it was echoed."""
+        """Remember what was written to a principal and how it was echoed.
+
+        `echo` may hold more than was written: what the target adds by itself is nobody's drift.
+        """
         self._put(
             applied,
             {"target": self.target, "kind": key.kind, "resource_id": key.id},
             {
                 "attributes": dict(attributes),
-                "echo": {path: echo[path] for path in attributes if path in echo},
+                "echo": dict(echo),
                 "active": active,
                 "at": now(),
             },
@@ -218,7 +252,18 @@ class Observations:
 
     def begin(self, key: Key, attributes: Attributes) -> None:
         """Remember what a creation is about to send. Without an echo it counts as not written."""
-        self.write(key, attributes=attributes, echo={}, active=False)
+        last = self.applied(key)
+        was_lost = last is not None and last.was_lost
+        self.write(key, attributes=attributes, echo={}, active=was_lost)
+
+    def send(self, key: Key, attributes: Attributes, *, sent: bool) -> None:
+        """Remember whether a creation is sent, of which nobody had the name just before.
+
+        Where a creation carries no externalId, only this tells what it made from what others made.
+        Nothing is written over what somebody else, who has taken over meanwhile, has linked.
+        """
+        if self.link(key) is None:
+            self.write(key, attributes=attributes, echo={}, active=sent)
 
     def holders_of_email(self, email_folded: str) -> list[str]:
         """The principals last seen to hold an e-mail address."""
@@ -273,6 +318,8 @@ class Observations:
     def left(self, group_id: str, members: Iterable[str]) -> None:
         """Remember members the bridge took out, or who were seen to be out."""
         members = list(members)
+        gone = ((group_id, member) for member in members)
+        departures.note(self.database, self.target, "membership", gone)
         self._remove(tables.observed_memberships, group_id, members)
         self._remove(tables.applied_memberships, group_id, members)
 
@@ -287,7 +334,7 @@ class Observations:
     def _add(self, table: Table, group_id: str, members: Iterable[str]) -> None:
         for some in _chunks(members):
             self.database.connection.execute(
-                _insert(self.database, table)
+                insert_or(self.database, table)
                 .values(
                     [
                         {"target": self.target, "group_id": group_id, "member_id": member,
@@ -309,7 +356,7 @@ class Observations:
             )
 
     def _put(self, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-        statement = _insert(self.database, table).values(**key, **values)
+        statement = insert_or(self.database, table).values(**key, **values)
         self.database.connection.execute(
             statement.on_conflict_do_update(index_elements=list(key), set_=dict(values))
         )
@@ -325,12 +372,6 @@ class Observations:
         return and_(
             table.c.target == self.target, table.c.kind == kind, table.c.target_id == target_id
         )
-
-
-def _insert(database: Database, table: Table) -> Any:
-    # Only the dialects' own inserts know ON CONFLICT; the two spell it alike.
-    dialect = postgresql if database.engine.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
 
 
 def _link(row: Row[Any]) -> Link:

@@ -4,15 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import case, func, literal, select
+from sqlalchemy import ColumnElement, case, func, literal, select
 
 from scim_bridge.directory import tables
 from scim_bridge.directory.database import Database, now
 from scim_bridge.plan.brake import Category
+from scim_bridge.sync import ACCESS_TARGET, TARGET
 from scim_bridge.sync.marks import Key
+from scim_bridge.sync.pause import Pause, paused
 
 # Access that was to go and has not gone for this long is an alarm, in seconds.
 OVERDUE = 300.0
+
+ACCESS_SUFFIX = ACCESS_TARGET.removeprefix(TARGET)
 
 pending = tables.pending
 
@@ -31,6 +35,8 @@ class Waiting:
     revoking: bool
     attempts: int
     last_error: str | None
+    # It is about account and application assignments.
+    is_access: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +72,12 @@ class Overview:
     door: Door | None
     # The newest error of a mark that is not done, in words.
     last_error: str | None
+    # All delivery was stopped by an operator.
+    pause: Pause | None
+    # The door of account and application assignments.
+    access_door: Door | None = None
+    # The IAM actions that the bridge needs for something pending and is not allowed.
+    denied: Sequence[str] = ()
 
     @property
     def in_sync(self) -> bool:
@@ -73,28 +85,40 @@ class Overview:
 
 
 def overview(database: Database, target: str) -> Overview:
-    """How things stand now. Costs a few counting queries, whatever is pending."""
+    """How things stand now, of principals and of their assignments. Costs a few counting queries,
+    whatever is pending.
+    """
+    access_target = access_of(target)
     with database.reading() as connection:
+        # A resource counts once in a state, whether it waits itself, its assignments, or both.
+        each = (
+            select(pending.c.state, func.min(pending.c.since).label("since"))
+            .where(_of(target), pending.c.state != "clear")
+            .group_by(pending.c.state, pending.c.kind, pending.c.resource_id)
+            .subquery()
+        )
         rows = connection.execute(
             select(
-                pending.c.state,
+                each.c.state,
                 func.count().label("rows"),
-                (now() - func.min(pending.c.since)).label("age"),
-            )
-            .where(pending.c.target == target, pending.c.state != "clear")
-            .group_by(pending.c.state)
+                (now() - func.min(each.c.since)).label("age"),
+            ).group_by(each.c.state)
         ).all()
-        overdue = connection.scalar(
-            select(func.count()).where(
-                pending.c.target == target,
+        late = (
+            select(pending.c.kind, pending.c.resource_id)
+            .where(
+                _of(target),
                 pending.c.state == "pending",
                 pending.c.revoking_since < now() - OVERDUE,
             )
+            .distinct()
+            .subquery()
         )
+        overdue = connection.scalar(select(func.count()).select_from(late))
         last_error = connection.scalar(
             select(pending.c.last_error)
             .where(
-                pending.c.target == target,
+                _of(target),
                 pending.c.state.in_(("pending", "failed")),
                 pending.c.last_error.is_not(None),
             )
@@ -108,6 +132,9 @@ def overview(database: Database, target: str) -> Overview:
             held_sets=_held_sets(database, target),
             door=_door(database, target),
             last_error=last_error,
+            pause=paused(database),
+            access_door=_door(database, access_target),
+            denied=_denied(database, target),
         )
 
 
@@ -123,7 +150,7 @@ def waiting(database: Database, target: str, *, limit: int = 100) -> Sequence[Wa
             )
             .outerjoin(users, (pending.c.kind == "user") & (users.c.id == pending.c.resource_id))
             .outerjoin(groups, (pending.c.kind == "group") & (groups.c.id == pending.c.resource_id))
-            .where(pending.c.target == target, pending.c.state != "clear")
+            .where(_of(target), pending.c.state != "clear")
             .order_by(pending.c.urgent.desc(), pending.c.since)
             .limit(limit)
         ).all()
@@ -139,7 +166,27 @@ def _waiting(row: Any) -> Waiting:
         revoking=row.revoking_since is not None,
         attempts=row.attempts,
         last_error=row.last_error,
+        is_access=row.target.endswith(ACCESS_SUFFIX),
     )
+
+
+def access_of(target: str) -> str:
+    """The name under which a target's assignments are marked."""
+    return target + ACCESS_SUFFIX
+
+
+def _of(target: str) -> ColumnElement[bool]:
+    return pending.c.target.in_((target, access_of(target)))
+
+
+def _denied(database: Database, target: str) -> list[str]:
+    rows = database.connection.scalars(
+        select(pending.c.denied)
+        .where(_of(target), pending.c.state == "pending", pending.c.denied.is_not(None))
+        .distinct()
+        .order_by(pending.c.denied)
+    )
+    return [action for action in rows if action is not None]
 
 
 def _held_sets(database: Database, target: str) -> list[HeldSet]:

@@ -15,8 +15,9 @@ from scim_bridge.plan.changes import (
 from scim_bridge.plan.diff import diff_group, diff_user, surplus
 from scim_bridge.plan.policy import Switches, permitted
 from scim_bridge.plan.state import Group, User
+from scim_bridge.sync import ACCESS_TARGET
 from scim_bridge.sync.held import HeldLosses
-from scim_bridge.sync.marks import Mark
+from scim_bridge.sync.marks import Key, Mark, Marks
 from scim_bridge.sync.observed import Observations
 from scim_bridge.sync.subjects import Subjects
 
@@ -30,6 +31,8 @@ class Step:
     suppressed: tuple[Change, ...] = ()
     # Changes, or parts of changes, that the brake keeps from being made.
     held: tuple[Change, ...] = ()
+    # What has to happen first, of what is left to do.
+    waits: str | None = None
 
 
 class Planning:
@@ -58,7 +61,7 @@ class Planning:
         subject = self.subject(mark)
         match subject:
             case User():
-                return self._user(subject)
+                return self._user(subject, mark)
             case Group():
                 return self._group(subject)
             case None:
@@ -72,9 +75,9 @@ class Planning:
             return self.subjects.user(mark.key.id)
         return self.subjects.group(mark.key.id, mark.take_away)
 
-    def _user(self, user: User) -> Step:
+    def _user(self, user: User, mark: Mark) -> Step:
         allowed = permitted(diff_user(user), self.switches)
-        stopped = self._stopped_disables(user, allowed.changes)
+        stopped = self._stopped_disables(user, mark, allowed.changes)
         return Step(
             subject=user,
             changes=tuple(change for change in allowed.changes if change not in stopped),
@@ -82,8 +85,17 @@ class Planning:
             held=stopped,
         )
 
-    def _stopped_disables(self, user: User, changes: Iterable[Change]) -> tuple[Change, ...]:
+    def _stopped_disables(
+        self, user: User, mark: Mark, changes: Iterable[Change]
+    ) -> tuple[Change, ...]:
+        """The disabling that the brake holds.
+
+        It stands for everything a leaver loses, also where they can lose nothing but memberships
+        and assignments.
+        """
         disables = tuple(change for change in changes if isinstance(change, DisableUser))
+        if user.principal is not None and _leaves_enabled(user, mark):
+            disables = (DisableUser(user=user.id, principal=user.principal),)
         if disables and self.held.hold_back("disable", [user.id]):
             return disables
         return ()
@@ -92,7 +104,7 @@ class Planning:
         changes = self._joinable(diff_group(group))
         kept = self._kept_members(group)
         if not kept:
-            return Step(subject=group, changes=changes)
+            return self._assignments_first(group, changes)
         # A group cannot be deleted over the heads of people who are held in it.
         if any(isinstance(change, DeleteGroup) for change in changes):
             changes = diff_group(replace(group, when_deleted="empty"))
@@ -102,6 +114,22 @@ class Planning:
             changes=tuple(change for change, _ in split if change is not None),
             held=tuple(held for _, held in split if held is not None),
         )
+
+    def _assignments_first(self, group: Group, changes: tuple[Change, ...]) -> Step:
+        """A group is deleted once it has no assignments, so that none is left without a holder."""
+        deletes = any(isinstance(change, DeleteGroup) for change in changes)
+        if not deletes or not self._has_assignments_to_lose(group.id):
+            return Step(subject=group, changes=changes)
+        return Step(
+            subject=group,
+            changes=self._joinable(diff_group(replace(group, when_deleted="empty"))),
+            waits="waits for the group's assignments to be taken away",
+        )
+
+    def _has_assignments_to_lose(self, group_id: str) -> bool:
+        marks = Marks(self.database, ACCESS_TARGET)
+        mark = marks.find(Key(kind="group", id=group_id))
+        return mark is not None and mark.state != "clear"
 
     def _joinable(self, changes: Iterable[Change]) -> tuple[Change, ...]:
         """The changes without additions of people who are disabled at the target.
@@ -143,6 +171,12 @@ class Planning:
             if user is not None and user.observed is not None and user.observed.active:
                 still_active.add(user_id)
         return self.held.hold_back("disable", still_active)
+
+
+def _leaves_enabled(user: User, mark: Mark) -> bool:
+    """Whether a leaver is to lose everything, and the target cannot disable them."""
+    leaves = user.desired is not None and not user.desired.active
+    return leaves and not user.can_be_disabled and mark.take_away.everyone
 
 
 def _losing_by_deletion(group: Group) -> frozenset[str]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from scim_bridge.directory import tables
 from scim_bridge.directory.database import Database
 from scim_bridge.plan.changes import Change
+from scim_bridge.plan.grants import AccessChange
+from scim_bridge.sync.access_planning import AccessPlanning
 from scim_bridge.sync.marks import Key, Marks
 from scim_bridge.sync.planning import Planning
 
@@ -26,6 +28,16 @@ class Planned:
     changes: tuple[Change, ...]
     suppressed: tuple[Change, ...]
     held: tuple[Change, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedAccess:
+    """What a sync would do about one resource's assignments, as far as is known now."""
+
+    key: Key
+    name: str
+    changes: tuple[AccessChange, ...]
+    held: tuple[AccessChange, ...]
 
 
 class _NothingHappened(Exception):
@@ -48,6 +60,27 @@ def preview(database: Database, marks: Marks, planning: Planning) -> Sequence[Pl
                     state=mark.state,
                     changes=step.changes,
                     suppressed=step.suppressed,
+                    held=step.held,
+                )
+            )
+    return planned
+
+
+def preview_access(
+    database: Database, marks: Marks, planning: AccessPlanning
+) -> Sequence[PlannedAccess]:
+    """The plan of every resource whose assignments are marked. What is asked of Identity Center
+    first, for a leaver, shows once that answer is there.
+    """
+    planned: list[PlannedAccess] = []
+    with _leaving_no_trace(database):
+        for mark in marks.marked("pending", "failed", "held"):
+            step = planning.next_step(mark)
+            planned.append(
+                PlannedAccess(
+                    key=mark.key,
+                    name=_name(database, mark.key),
+                    changes=step.changes,
                     held=step.held,
                 )
             )

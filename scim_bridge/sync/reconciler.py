@@ -34,11 +34,12 @@ from scim_bridge.plan.changes import (
 from scim_bridge.plan.changes import subject as subject_of
 from scim_bridge.plan.diff import surplus
 from scim_bridge.plan.state import Group, TakeAway, User
-from scim_bridge.sync.attempt import Attempts, StillThere
+from scim_bridge.sync.attempt import Attempts, Inline, StillThere
 from scim_bridge.sync.marks import Intent, Key, Lease, LeaseLost, Mark, Marks, State
 from scim_bridge.sync.observed import Observations
 from scim_bridge.sync.planning import Planning, Step
 from scim_bridge.sync.record import Declined, Done, Ending, Recorder
+from scim_bridge.sync.restoration import record_memberships
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +76,8 @@ class Outcome:
     # The refusal for good, when there was one.
     refused: Refused | None = None
     error: str | None = None
+    # The target has taken something up and has yet to end it.
+    under_way: bool = False
 
 
 @dataclass(kw_only=True)
@@ -111,6 +114,7 @@ class Reconciler:
         call_seconds: float = 20.0,
         quiet: float = 0.5,
         jitter: Callable[[float], float] = lambda most: random.uniform(most / 2, most),
+        inline: Inline = Inline(),  # noqa: B008 - frozen
     ) -> None:
         self.database = database
         self.center = center
@@ -118,7 +122,7 @@ class Reconciler:
         self.observations = observations
         self.planning = planning
         self.recorder = recorder
-        self.attempts = Attempts(database, center, marks, observations, recorder)
+        self.attempts = Attempts(database, center, marks, observations, recorder, inline)
         self.call_seconds = call_seconds
         self.quiet = quiet
         self.jitter = jitter
@@ -285,16 +289,16 @@ class Reconciler:
 
     def _find(self, this: _Pass, subject: User | Group | None) -> None:
         """Look for what an earlier creation, whose answer was lost, may have made."""
+        key = this.lease.key
         found = None
         if subject is not None:
-            find = self.center.find_user if isinstance(subject, User) else self.center.find_group
-            found = find(external_id=subject.external_id, **self._haste(this))
+            found = self.attempts.lost.found(key, subject.external_id, **self._haste(this))
         with self.database.transaction():
             self.marks.forget_reread(this.lease)
-            if found is None or subject is None or found.external_id != subject.external_id:
+            if found is None:
                 return
-            if self.observations.linked_to(this.lease.key.kind, found.id) is None:
-                self.recorder.found(this.lease.key, found)
+            if self.observations.linked_to(key.kind, found.id) is None:
+                self.recorder.found(key, found)
 
     def _look_before_taking_away(self, this: _Pass) -> None:
         """See who is in a group, before people go whom the bridge may not have put there."""
@@ -375,6 +379,9 @@ class Reconciler:
         with self.database.transaction(), caused_by(_read(this).requests):
             self.marks.renew(this.lease)
             known = self.observations.resources("group", groups)
+            record_memberships(
+                self.database, self.observations.target, leaver.id, principal, groups
+            )
             named = TakeAway(named=frozenset({principal}))
             for group_id in sorted(known.values()):
                 key = Key(kind="group", id=group_id)
@@ -424,6 +431,9 @@ class Reconciler:
         mark = _read(this)
         refused = _refusal(this.declined, step.changes)
         error = refused.detail if refused is not None else None
+        if step.waits is not None:
+            self.marks.postpone(this.lease, mark, delay=REMOVAL_PAUSE, error=step.waits)
+            return Outcome(state="pending", error=step.waits)
         if not this.additions and any(isinstance(c, AddMembers) for c in step.changes):
             self.marks.leave(this.lease, mark, due_in=self.quiet, keep_take_away=bool(step.held))
             return Outcome(state="pending", refused=refused, error=error)

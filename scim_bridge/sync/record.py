@@ -56,6 +56,14 @@ class TakenUp:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Adopted:
+    """What was to be created is there already, and nobody's: it is ours from now on."""
+
+    change: CreateUser | CreateGroup
+    principal: Principal
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gone:
     """The principal is not there any more; nothing is left to take away from it."""
 
@@ -78,7 +86,7 @@ class Declined:
     error: Refused
 
 
-Ending = Done | Found | TakenUp | Gone | MembersGone | Declined
+Ending = Done | Found | TakenUp | Adopted | Gone | MembersGone | Declined
 
 
 class Recorder:
@@ -101,6 +109,8 @@ class Recorder:
                 self.found(_key(ending.change), ending.principal)
             case TakenUp():
                 self._taken_up(ending)
+            case Adopted():
+                self._adopted(_key(ending.change), ending.principal)
             case Gone():
                 self._gone(_key(ending.change))
             case MembersGone():
@@ -172,10 +182,15 @@ class Recorder:
     ) -> None:
         key = _key(change)
         self.see(key, principal)
+        # Only what was sent is echoed. What else the target shows may have been changed by hand.
+        echo = {path: principal.attributes[path] for path in change.set
+                if path in principal.attributes}  # fmt: skip
         self.observations.write(
             key,
             attributes=self._after(key, change.set, change.remove),
-            echo=principal.attributes,
+            echo=_changed(
+                self._echo(key), echo, (*change.remove, *_silent(change, echo, principal))
+            ),
             active=active,
         )
 
@@ -276,6 +291,25 @@ class Recorder:
         )
         self._linked(key)
 
+    def _adopted(self, key: Key, principal: Principal) -> None:
+        """Link what was there before. What it holds counts as applied; its externalId stays."""
+        self.observations.make_link(key, principal.id, created_here=False)
+        self.see(key, principal)
+        self.observations.write(
+            key,
+            attributes=principal.attributes,
+            echo=principal.attributes,
+            active=principal.active,
+        )
+        record(
+            self.database,
+            action=Action.ADOPTED,
+            kind=key.kind,
+            resource_id=key.id,
+            facts={"targetId": principal.id, "by": ["inline"]},
+        )
+        self._linked(key)
+
     def _gone(self, key: Key) -> None:
         link = self.observations.link(key)
         if link is not None:
@@ -370,6 +404,16 @@ class Recorder:
     def _echo(self, key: Key) -> Attributes:
         last = self.observations.applied(key)
         return last.echo if last else {}
+
+
+def _silent(
+    change: UpdateUser | EnableUser, echo: Attributes, principal: Principal
+) -> frozenset[str]:
+    """What has no echo: what was sent and is not shown, and what is never shown.
+
+    The latter was expected when a call began whose answer was lost; no answer would tell.
+    """
+    return frozenset(change.set.keys() - echo | NEVER_SHOWN - principal.attributes.keys())
 
 
 def _not_shown(begun: Applied | None) -> Attributes:

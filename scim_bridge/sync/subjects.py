@@ -11,7 +11,15 @@ from scim_bridge.directory.database import Database
 from scim_bridge.identity_center.payloads import ONLY_AT_CREATION, project_group, project_user
 from scim_bridge.identity_center.values import external_id_is_sendable
 from scim_bridge.lifecycle.access import Member, effective_members
-from scim_bridge.plan.state import Group, GroupState, TakeAway, User, UserState
+from scim_bridge.plan.state import (
+    EVERYTHING,
+    Abilities,
+    Group,
+    GroupState,
+    TakeAway,
+    User,
+    UserState,
+)
 from scim_bridge.sync.marks import Key
 from scim_bridge.sync.observed import Link, Observations, as_sent
 
@@ -20,10 +28,11 @@ ENTERPRISE_USER = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
 @dataclass(frozen=True, kw_only=True)
 class Naming:
-    """Settings that decide what a resource is at the target."""
+    """What decides what a resource is at the target: settings, and what the door can do."""
 
     external_id: Literal["bridge", "client"] = "bridge"
     when_deleted: Literal["empty", "remove"] = "empty"
+    abilities: Abilities = EVERYTHING
 
 
 class Subjects:
@@ -56,6 +65,7 @@ class Subjects:
             )
             if seen
             else None,
+            can_be_disabled=self.naming.abilities.disables,
         )
 
     def group(self, group_id: str, take_away: TakeAway) -> Group | None:
@@ -84,6 +94,7 @@ class Subjects:
             else frozenset(),
             when_deleted=self.naming.when_deleted,
             created_here=link.created_here,
+            members_per_call=self.naming.abilities.members_per_call,
         )
 
     def external_id(self, row: Row[Any]) -> str:

@@ -1,7 +1,9 @@
 """How does a new record take over the principal of a deleted one?"""
 
+from scim_bridge.plan.state import NOTHING
+from scim_bridge.sync import ACCESS_TARGET, cuts, restoration
 from scim_bridge.sync.held import HeldLosses
-from scim_bridge.sync.marks import Key, Mark, Marks
+from scim_bridge.sync.marks import Intent, Key, Mark, Marks
 from scim_bridge.sync.observed import Observations
 
 
@@ -15,8 +17,30 @@ def take_up(
     """
     dropped = marks.drop(old)
     observations.move_link(old, new)
+    _take_up_access(old, new, Marks(marks.database, ACCESS_TARGET))
+    cuts.hand_over(marks.database, marks.target, old.id, new.id)
+    restoration.hand_over(marks.database, marks.target, old.id, new.id)
     held.move(old, new)
     if dropped is not None and dropped.state == "held":
         # Groups that kept a leaver for as long as the leaving was held.
         marks.wake("held")
     return dropped
+
+
+def _take_up_access(old: Key, new: Key, marks: Marks) -> None:
+    """What assignments were to be taken from the earlier record is still to be taken."""
+    until = marks.leased_until(old)
+    dropped = marks.drop(old)
+    if dropped is None or (dropped.state == "clear" and not dropped.reread):
+        return
+    marks.mark(
+        Intent(
+            key=new,
+            urgent=dropped.take_away != NOTHING,
+            take_away=dropped.take_away,
+            reread=dropped.reread,
+            requests=dropped.requests,
+            # Whoever still works on the earlier record may yet send a call: come after it.
+            busy_until=until,
+        )
+    )

@@ -52,7 +52,7 @@ def _names_the_cause(installation: Installation, bridge: Bridge, words: str) -> 
     assert words in status["cause"]
     assert words in status["last_error"]
     findings = installation.json_of("doctor", expect=1)["findings"]
-    (wrong,) = [one for one in findings if one["state"] == "wrong"]
-    assert wrong["what"] == "endpoint"
+    (wrong,) = [one for one in findings if one["what"] == "endpoint"]
+    assert wrong["state"] == "wrong"
     assert words in wrong["said"]
     assert words in bridge.ready()["causes"][0]

@@ -12,7 +12,7 @@ from tests.cli.operation import person
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
-LONGEST = 2.0
+LONGEST = 20.0
 
 TERMS = " or ".join(f'userName eq "user{number}"' for number in range(10_000))
 NESTED = "(" * 10_000 + 'userName eq "jane"' + ")" * 10_000

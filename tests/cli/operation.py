@@ -113,7 +113,7 @@ def replacing(**values: Any) -> dict[str, Any]:
 
 
 def in_front_of(
-    sandbox: SandboxServer, folder: Path, *, more: str = "", auth: Any = "bearer"
+    sandbox: SandboxServer, folder: Path, *, more: str = "", auth: Any = "sigv4"
 ) -> Path:
     """The settings file of a bridge in front of this sandbox, which commands use by default."""
     file = folder / "scim-bridge.toml"
@@ -123,9 +123,9 @@ def in_front_of(
 
 
 @contextmanager
-def client_of(file: Path) -> Iterator[Client]:
+def client_of(file: Path, *, entitlements: bool = False) -> Iterator[Client]:
     """A client of the bridge with these settings."""
-    token = new_token(file)
+    token = new_token(file, entitlements=entitlements)
     app = create_app(load(file, {}))
     bridge: Bridge = app.extensions["bridge"]
     try:
@@ -231,9 +231,9 @@ def serving(
         yield served
 
 
-def new_token(file: Path, name: str = "hr") -> str:
+def new_token(file: Path, name: str = "hr", *, entitlements: bool = False) -> str:
     with opened(load(file, {}), create=True) as database:
-        return credentials.add(database, name).token
+        return credentials.add(database, name, entitlements=entitlements).token
 
 
 def free_port() -> int:

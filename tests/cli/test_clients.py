@@ -26,6 +26,24 @@ def test_scope_and_end_are_as_asked(json_of, database):
     assert authenticate(database, issued["token"]) == Client(name="reports", read_only=True)
 
 
+def test_a_client_may_be_allowed_to_set_entitlements(run, json_of, database):
+    """--entitlements is kept with the client, also for its next token, and shown."""
+    json_of("client", "add", "okta", "--entitlements")
+    token = json_of("client", "rotate", "okta")["token"]
+
+    allowed = Client(name="okta", read_only=False, entitlements=True)
+    assert authenticate(database, token) == allowed
+    assert json_of("client", "list")[0]["entitlements"] is True
+    assert "entitlements" in run("client", "list").stdout
+
+
+def test_a_client_that_only_reads_sets_no_entitlements(run):
+    """--read-only and --entitlements exclude each other."""
+    result = run("client", "add", "okta", "--read-only", "--entitlements", expect=2)
+
+    assert "exclude each other" in result.stderr
+
+
 def test_the_token_alone_is_on_stdout(run, database):
     """Without --json the token can be piped on; what it is goes to stderr."""
     result = run("client", "add", "okta", "--expires", "1")

@@ -25,7 +25,13 @@ def test_an_empty_plan_says_so(run, json_of, server, folder):
     run("db", "upgrade")
 
     assert "Nothing to do" in run("plan").stdout
-    assert json_of("plan") == {"changes": 0, "suppressed": 0, "held": 0, "resources": []}
+    assert json_of("plan") == {
+        "changes": 0,
+        "suppressed": 0,
+        "held": 0,
+        "resources": [],
+        "assignments": [],
+    }
 
 
 def test_changes_are_told_by_person_and_group(run, json_of, server, sandbox, folder):

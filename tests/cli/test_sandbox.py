@@ -43,6 +43,49 @@ def test_it_serves_and_stops(port):
         assert requests.get(f"{url}/_sandbox/state", timeout=10).json()["users"] == []
 
 
+def test_it_behaves_as_a_file_says(port, folder):
+    """The file is what `scim-bridge probe --write` makes; what is given beside it adds to it."""
+    (folder / "aws.toml").write_text('add_existing_member = "409"\nsigv4_on_scim = false\n')
+    behaves = ("--behaviour", str(folder / "aws.toml"), "--strict-disabled")
+    with _sandbox("--port", port, *behaves) as url:
+        found = requests.get(f"{url}/_sandbox/behaviour", timeout=10).json()
+
+    assert found["add_existing_member"] == "409"
+    assert found["sigv4_on_scim"] is False
+    assert found["strict_disabled"] is True
+    assert found["unknown_member"] == "404"
+
+
+def test_its_options_come_before_the_file(port, folder):
+    """--throttle is for the SCIM endpoint and each API; --page-size is for every list."""
+    (folder / "aws.json").write_text(
+        '{"page_size": 50, "throttle_sso": 20, "strict_disabled": true}'
+    )
+    behaves = ("--behaviour", str(folder / "aws.json"), "--page-size", "2", "--throttle", "0.5")
+    with _sandbox("--port", port, *behaves) as url:
+        found = requests.get(f"{url}/_sandbox/behaviour", timeout=10).json()
+
+    assert {name: found[name] for name in found if name.startswith("throttle")} == {
+        "throttle": 0.5,
+        "throttle_identitystore": 0.5,
+        "throttle_sso": 0.5,
+        "throttle_organizations": 0.5,
+    }
+    assert (found["page_size"], found["strict_disabled"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("unheard_of = true", "unheard_of: there is no such behaviour"), ("{", "neither JSON")],
+)
+def test_a_file_that_says_no_behaviour_is_told(text, told, run, folder):
+    """A mistyped switch must not pass for AWS's behaviour."""
+    (folder / "aws.toml").write_text(text)
+
+    assert told in " ".join(run("sandbox", "--behaviour", "aws.toml", expect=1).stderr.split())
+    assert "cannot be read" in run("sandbox", "--behaviour", "none.toml", expect=1).stderr
+
+
 @pytest.mark.parametrize("auth", ["sigv4", "bearer"])
 def test_it_writes_settings_that_a_bridge_can_use(auth, port, folder):
     """--write-config gives a file without problems, in front of this sandbox, the brake off."""
@@ -69,7 +112,10 @@ def test_settings_need_a_port_that_is_known(run):
     assert "--port" in run("sandbox", "--port", "0", "--write-config", "x.toml", expect=2).stderr
 
 
-@pytest.mark.parametrize("options", [("--throttle", "0"), ("--auth", "basic"), ("--port", "70000")])
+@pytest.mark.parametrize(
+    "options",
+    [("--throttle", "0"), ("--page-size", "0"), ("--auth", "basic"), ("--port", "70000")],
+)
 def test_what_it_cannot_be_is_not_understood(options, run):
     """Options are checked before anything is started."""
     assert options[0] in run("sandbox", *options, expect=2).stderr

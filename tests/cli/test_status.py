@@ -2,7 +2,7 @@
 
 import pytest
 
-from scim_bridge.cli.status import lasting
+from scim_bridge.cli.output import lasting
 from scim_bridge.sandbox import SandboxServer
 from tests.cli.operation import Sandbox, client_of, in_front_of
 
@@ -15,9 +15,16 @@ KEYS = {
     "overdue_revocations",
     "circuit",
     "cause",
+    "access_circuit",
+    "access_cause",
+    "denied",
     "last_error",
+    "paused",
     "held_sets",
     "waiting",
+    "extraction",
+    "drift",
+    "limits",
 }
 
 
@@ -75,7 +82,7 @@ def test_waiting_ends_when_nothing_is_pending_or_the_time_is_over(run, sandbox, 
 
 def test_the_cause_of_a_closed_door_is_told(run, json_of, sandbox, folder):
     """A token that AWS refuses opens the circuit: status names the cause and who waits for it."""
-    file = in_front_of(sandbox, folder)
+    file = in_front_of(sandbox, folder, auth="bearer")
     Sandbox(url=sandbox.url).behave(bearer_token="another")
     with client_of(file) as client:
         client.add_user("jane@example.com")
@@ -110,7 +117,7 @@ def test_held_sets_are_listed_with_the_people_and_what_to_type(run, json_of, san
 
 def test_what_waits_fits_a_terminal(run, sandbox, folder):
     """No line is longer than 80 columns, and what happened is said in words."""
-    file = in_front_of(sandbox, folder)
+    file = in_front_of(sandbox, folder, auth="bearer")
     Sandbox(url=sandbox.url).behave(bearer_token="another")
     with client_of(file) as client:
         user_id = client.add_user("jane.with.a.rather.long.name@subsidiary.example.com")
@@ -146,3 +153,24 @@ def test_a_database_that_does_not_answer_is_exit_code_1(run, sandbox, folder):
 def test_a_length_of_time_is_said_in_one_unit(seconds, words):
     """The unit is the largest of which there are two."""
     assert lasting(seconds) == words
+
+
+def test_what_iam_does_not_allow_is_named_beside_the_door(run, json_of, sandbox, folder):
+    """The leaver is disabled all the same; `/readyz` names the missing action, too."""
+    file = in_front_of(sandbox, folder)
+    operation = "sso:ListAccountAssignmentsForPrincipal"
+    Sandbox(url=sandbox.url).fault(operation, error="AccessDeniedException", times=None)
+    with client_of(file) as client:
+        jane = client.add_user("jane@example.com")
+        client.patch(f"/Users/{jane}", active=False)
+        client.bridge.worker().run_once()
+        ready = client.http.get("/readyz").json
+
+    now, said = json_of("status"), run("status").stdout
+
+    assert not Sandbox(url=sandbox.url).user("jane@example.com")["active"]
+    assert (now["pending"], now["circuit"], now["denied"]) == (1, "closed", [operation])
+    assert [one["assignments"] for one in now["waiting"]] == [True]
+    assert f"IAM does not allow the bridge {operation}" in " ".join(said.split())
+    assert ready["status"] == "degraded"
+    assert f"IAM does not allow the bridge {operation}" in ready["causes"]

@@ -136,7 +136,7 @@ def test_what_is_refused_is_exit_code_1_and_told(run, json_of, server, sandbox, 
 
 def test_what_cannot_be_delivered_now_is_exit_code_1(run, json_of, server, sandbox, folder):
     """A door that is closed leaves everything pending; the next sync asks again at once."""
-    with client_of(in_front_of(server, folder, more=LATER)) as client:
+    with client_of(in_front_of(server, folder, more=LATER, auth="bearer")) as client:
         client.add_user("jane@example.com")
         sandbox.behave(bearer_token="another")
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from scim_bridge.errors import (
     Throttled,
     Unavailable,
 )
-from scim_bridge.identity_center.center import Center, connect
+from scim_bridge.identity_center.center import Center, ScimCenter, connect
 from scim_bridge.identity_center.circuit import FAILURES, PROBE_AFTER, Circuit, Standing
 from scim_bridge.identity_center.pacer import Pacer
 from scim_bridge.identity_center.payloads import ENTERPRISE, project_user
@@ -38,6 +39,7 @@ from scim_bridge.plan.changes import (
     UpdateUser,
 )
 from scim_bridge.plan.state import Principal
+from scim_bridge.sandbox.behaviour import IDENTITY_STORE_ID
 from scim_bridge.settings import IdentityCenter
 
 BASE = "https://scim.us-east-1.amazonaws.com/tenant/scim/v2"
@@ -103,20 +105,35 @@ def _engineers(center: Center) -> Principal:
     return done(center, create_group())
 
 
-class TestContract:
-    """What the bridge relies on, with both kinds of authentication and both readings of AWS.
+def given(center: Center, external_id: str) -> str | None:
+    """The externalId that a principal made with it has: the Identity Store API gives none."""
+    return external_id if center.abilities.external_ids else None
 
-    Whether AWS refuses edits of a disabled user is not documented: nothing here depends on it.
+
+def change(center: Center, make: Any, group: Principal, *members: str) -> None:
+    """Add or remove people, so many in a call as the door takes."""
+    most = center.abilities.members_per_call
+    for start in range(0, len(members), most):
+        center.apply(make(group, *members[start : start + most]))
+
+
+class TestContract:
+    """What the bridge relies on, whichever door it writes through.
+
+    Over SCIM with both kinds of authentication and both readings of AWS (whether it refuses edits
+    of a disabled user is not documented: nothing here depends on it), and without SCIM.
     """
 
     @pytest.fixture(
         name="center",
-        params=[("sigv4", False), ("bearer", True)],
-        ids=["sigv4", "bearer-strict_disabled"],
+        params=[("sigv4", False), ("bearer", True), ("identity-store", False)],
+        ids=["sigv4", "bearer-strict_disabled", "identity-store"],
     )
     def _center(self, request: Any, settings: Settings, sandbox: Any) -> Center:
         auth, strict_disabled = request.param
         sandbox.behave(strict_disabled=strict_disabled)
+        if auth == "identity-store":
+            return without_scim(settings, sandbox)
         return connect(settings(auth=auth))
 
     def test_a_check_passes(self, center: Center) -> None:
@@ -129,18 +146,18 @@ class TestContract:
     ) -> None:
         """CreateUser echoes the user; every attribute arrives where SCIM has its place."""
         user = done(center, create_user())
-        assert user.external_id == "e-ada"
+        assert user.external_id == given(center, "e-ada")
         assert user.active is True
         assert user.attributes == create_user().attributes
         held = sandbox.users[user.id]
         assert held["userName"] == "e-ada@example.com"
         assert held["name"] == {"givenName": "Ada", "familyName": "Lovelace"}
         assert held[ENTERPRISE] == {"department": "Analysis"}
-        assert held["externalId"] == "e-ada"
+        assert held.get("externalId") == given(center, "e-ada")
         assert center.user(user.id) == user
 
     def test_every_supported_attribute_is_taken(self, center: Center, sandbox: Any) -> None:
-        """A full SCIM user, projected, is acceptable; only profileUrl is never shown again."""
+        """A full SCIM user, projected, is acceptable; SCIM never shows profileUrl again."""
         document = {
             "userName": "full",
             "name": {
@@ -176,55 +193,10 @@ class TestContract:
         user = done(
             center, CreateUser(user="row", external_id="full", attributes=sent, active=True)
         )
-        shown = {path: value for path, value in sent.items() if path != "profileUrl"}
+        over_scim = center.abilities.disables
+        shown = {path: sent[path] for path in sent if not (over_scim and path == "profileUrl")}
         assert user.attributes == shown
         assert sandbox.users[user.id][ENTERPRISE]["manager"] == {"value": boss.id}
-
-    def test_a_user_may_be_created_disabled(self, center: Center, sandbox: Any) -> None:
-        """A person who is inactive when created never gets in, not even for a moment."""
-        user = done(center, create_user(active=False))
-        assert user.active is False
-        assert sandbox.users[user.id]["active"] is False
-        assert sandbox.calls == {"CreateUser": {"201": 1}}
-
-    def test_a_user_is_disabled_and_enabled(
-        self, center: Center, ada: Principal, sandbox: Any
-    ) -> None:
-        """active=false and back keep everything else as it was."""
-        disabled = done(center, DisableUser(user="row", principal=ada.id))
-        assert disabled.active is False
-        assert disabled.attributes == ada.attributes
-        assert sandbox.users[ada.id]["active"] is False
-        enabled = done(center, EnableUser(user="row", principal=ada.id, set={}))
-        assert enabled == ada
-
-    def test_a_disabled_user_is_disabled_again_without_error(
-        self, center: Center, ada: Principal
-    ) -> None:
-        """A removal can be repeated after a lost answer."""
-        for _ in range(2):
-            assert done(center, DisableUser(user="row", principal=ada.id)).active is False
-
-    def test_what_changed_meanwhile_comes_with_the_enabling(
-        self, center: Center, ada: Principal, sandbox: Any
-    ) -> None:
-        """One call: nobody returns for a moment with the attributes of the old job."""
-        done(center, DisableUser(user="row", principal=ada.id))
-        sandbox.control("DELETE", "calls")
-        returned = done(
-            center,
-            EnableUser(
-                user="row",
-                principal=ada.id,
-                set={f"{ENTERPRISE}:department": "Sales", "displayName": "A. Lovelace"},
-                remove=("title",),
-            ),
-        )
-        assert returned.active is True
-        assert returned.attributes[f"{ENTERPRISE}:department"] == "Sales"
-        assert returned.attributes["displayName"] == "A. Lovelace"
-        assert "title" not in returned.attributes
-        assert sandbox.calls == {"PatchUser": {"200": 1}}
 
     @pytest.mark.parametrize(
         ("path", "value"),
@@ -273,7 +245,9 @@ class TestContract:
         assert changed.attributes["title"] == "Boss"
         assert changed.attributes["nickName"] == "Ada"
         assert "emails" not in changed.attributes
-        assert sandbox.calls["PatchUser"] == {"200": 1}
+        updates = {"PatchUser", "identitystore:UpdateUser"}
+        [writes] = [sandbox.calls[name] for name in updates & sandbox.calls.keys()]
+        assert writes == {"200": 1}
 
     def test_roles_of_an_existing_user_stop_no_other_change(
         self, center: Center, ada: Principal, sandbox: Any
@@ -285,7 +259,7 @@ class TestContract:
 
     def test_a_taken_value_is_a_conflict(self, center: Center, ada: Principal) -> None:
         """409, on creating as on changing; AWS does not say which value."""
-        with pytest.raises(Conflict, match="duplicate"):
+        with pytest.raises(Conflict):
             center.apply(create_user("e-ada"))
         other = done(center, create_user("other"))
         with pytest.raises(Conflict):
@@ -293,9 +267,9 @@ class TestContract:
         assert center.circuit.state == "closed"
 
     def test_what_aws_refuses_is_refused(self, center: Center, ada: Principal) -> None:
-        """400 with AWS's words, which say no more than that."""
-        with pytest.raises(Refused, match="violates schema") as caught:
-            center.apply(update(ada, title="a;b"))
+        """400 with AWS's words."""
+        with pytest.raises(Refused) as caught:
+            center.apply(update(ada, title="a" * 2000))
         assert caught.value.status == 400
         assert caught.value.request_id
 
@@ -303,7 +277,7 @@ class TestContract:
         """The life of a group, without members."""
         group = done(center, create_group())
         assert group.attributes == {"displayName": "Engineers"}
-        assert group.external_id == "e-group"
+        assert group.external_id == given(center, "e-group")
         assert center.group(group.id) == group
         renamed = {"displayName": "Analysts"}
         applied = center.apply(UpdateGroup(group="row", principal=group.id, set=renamed))
@@ -326,17 +300,17 @@ class TestContract:
     ) -> None:
         """Never replaced; who is not named stays."""
         one, two, three = people(center, 3)
-        center.apply(add(engineers, one, two, three))
+        change(center, add, engineers, one, two, three)
         assert sandbox.members(engineers.id) == {one, two, three}
-        center.apply(remove(engineers, one, three))
+        change(center, remove, engineers, one, three)
         assert sandbox.members(engineers.id) == {two}
 
     def test_members_are_read_from_both_sides(self, center: Center, engineers: Principal) -> None:
         """`groups.value` and `members.value` filters; a group's own body never names members."""
         one, two = people(center, 2)
         other = done(center, create_group("Others", "e-others"))
-        center.apply(add(engineers, one))
-        center.apply(add(other, one, two))
+        change(center, add, engineers, one)
+        change(center, add, other, one, two)
         assert center.members(engineers.id) == {one}
         assert center.members(other.id) == {one, two}
         assert center.groups_of(one) == {engineers.id, other.id}
@@ -355,32 +329,22 @@ class TestContract:
     ) -> None:
         """100 to a page, with cursors; and 100 changes to a call."""
         everybody = people(center, 105)
-        center.apply(add(engineers, *everybody[:100]))
-        center.apply(add(engineers, *everybody[100:]))
+        change(center, add, engineers, *everybody[:100])
+        change(center, add, engineers, *everybody[100:])
         assert center.members(engineers.id) == set(everybody)
-
-    def test_a_disabled_user_can_be_taken_out(
-        self, center: Center, ada: Principal, engineers: Principal, sandbox: Any
-    ) -> None:
-        """Disable first, then the memberships: the removal is taken also then."""
-        center.apply(add(engineers, ada.id))
-        done(center, DisableUser(user="row", principal=ada.id))
-        center.apply(remove(engineers, ada.id))
-        assert sandbox.members(engineers.id) == set()
 
     def test_who_is_gone_is_missing(
         self, center: Center, ada: Principal, engineers: Principal
     ) -> None:
         """404 for a principal that a change names."""
         gone = Principal(id="00000000-0000-0000-0000-000000000000", external_id=None, attributes={})
-        for change in (
-            DisableUser(user="row", principal=gone.id),
+        for impossible in (
             update(gone, title="x"),
             UpdateGroup(group="row", principal=gone.id, set={"displayName": "x"}),
             add(gone, ada.id),
         ):
             with pytest.raises(Missing):
-                center.apply(change)
+                center.apply(impossible)
         assert center.user(gone.id) is None
         assert center.group(gone.id) is None
         assert center.groups_of(gone.id) == frozenset()
@@ -391,11 +355,9 @@ class TestContract:
     def test_people_and_groups_are_found(
         self, center: Center, ada: Principal, engineers: Principal
     ) -> None:
-        """By externalId, and by name in any case."""
-        assert center.find_user(external_id="e-ada") == ada
+        """By name in any case."""
         assert center.find_user(user_name="E-Ada@Example.com") == ada
         assert center.find_user(user_name="e-ada@example.com") == ada
-        assert center.find_group(external_id="e-group") == engineers
         assert center.find_group(display_name="Engineers") == engineers
         assert center.find_user(external_id="nobody") is None
         assert center.find_user(user_name='no"bo\\dy') is None
@@ -406,6 +368,171 @@ class TestContract:
         """Escaping, quoting and signing agree."""
         user = done(center, create_user("q", userName='o"neil\\+é@example.com'))
         assert center.find_user(user_name='o"neil\\+é@example.com') == user
+
+
+class TestScim:
+    """What only the SCIM endpoint does, in both readings of AWS."""
+
+    @pytest.fixture(name="center", params=[False, True], ids=["lenient", "strict_disabled"])
+    def _center(self, request: Any, settings: Settings, sandbox: Any) -> Center:
+        sandbox.behave(strict_disabled=request.param)
+        return connect(settings())
+
+    def test_people_and_groups_are_found_by_external_id(
+        self, center: Center, ada: Principal, engineers: Principal
+    ) -> None:
+        """A creation whose answer was lost is found again by it."""
+        assert center.find_user(external_id="e-ada") == ada
+        assert center.find_group(external_id="e-group") == engineers
+
+    def test_a_user_may_be_created_disabled(self, center: Center, sandbox: Any) -> None:
+        """A person who is inactive when created never gets in, not even for a moment."""
+        user = done(center, create_user(active=False))
+        assert user.active is False
+        assert sandbox.users[user.id]["active"] is False
+        assert sandbox.calls == {"CreateUser": {"201": 1}}
+
+    def test_a_user_is_disabled_and_enabled(
+        self, center: Center, ada: Principal, sandbox: Any
+    ) -> None:
+        """active=false and back keep everything else as it was."""
+        disabled = done(center, DisableUser(user="row", principal=ada.id))
+        assert disabled.active is False
+        assert disabled.attributes == ada.attributes
+        assert sandbox.users[ada.id]["active"] is False
+        enabled = done(center, EnableUser(user="row", principal=ada.id, set={}))
+        assert enabled == ada
+
+    def test_a_disabled_user_is_disabled_again_without_error(
+        self, center: Center, ada: Principal
+    ) -> None:
+        """A removal can be repeated after a lost answer."""
+        for _ in range(2):
+            assert done(center, DisableUser(user="row", principal=ada.id)).active is False
+
+    def test_what_changed_meanwhile_comes_with_the_enabling(
+        self, center: Center, ada: Principal, sandbox: Any
+    ) -> None:
+        """One call: nobody returns for a moment with the attributes of the old job."""
+        done(center, DisableUser(user="row", principal=ada.id))
+        sandbox.control("DELETE", "calls")
+        returned = done(
+            center,
+            EnableUser(
+                user="row",
+                principal=ada.id,
+                set={f"{ENTERPRISE}:department": "Sales", "displayName": "A. Lovelace"},
+                remove=("title",),
+            ),
+        )
+        assert returned.active is True
+        assert returned.attributes[f"{ENTERPRISE}:department"] == "Sales"
+        assert returned.attributes["displayName"] == "A. Lovelace"
+        assert "title" not in returned.attributes
+        assert sandbox.calls == {"PatchUser": {"200": 1}}
+
+    def test_a_disabled_user_can_be_taken_out(
+        self, center: Center, ada: Principal, engineers: Principal, sandbox: Any
+    ) -> None:
+        """Disable first, then the memberships: the removal is taken also then."""
+        center.apply(add(engineers, ada.id))
+        done(center, DisableUser(user="row", principal=ada.id))
+        center.apply(remove(engineers, ada.id))
+        assert sandbox.members(engineers.id) == set()
+
+    def test_a_gone_user_cannot_be_disabled(self, center: Center) -> None:
+        """404 for a principal that a change names."""
+        with pytest.raises(Missing):
+            center.apply(DisableUser(user="row", principal=str(uuid.uuid4())))
+
+
+class TestWithoutScim:
+    """What only the Identity Store API does, and what it cannot do."""
+
+    @pytest.fixture(name="center")
+    def _center(self, settings: Settings, sandbox: Any) -> Center:
+        return without_scim(settings, sandbox)
+
+    def test_nothing_is_asked_of_the_scim_endpoint(
+        self, center: Center, ada: Principal, engineers: Principal, sandbox: Any
+    ) -> None:
+        """For organisations that allow IAM roles only."""
+        center.check()
+        change(center, add, engineers, ada.id)
+        assert sandbox.members(engineers.id) == {ada.id}
+        assert {entry["auth"] for entry in sandbox.control("GET", "requests")["requests"]} == {
+            "sigv4"
+        }
+        assert all(":" in operation for operation in sandbox.calls)
+
+    def test_nobody_is_disabled_enabled_or_created_disabled(
+        self, center: Center, ada: Principal, sandbox: Any
+    ) -> None:
+        """UserStatus is no input of the API (botocore's model): the plan must not ask for it."""
+        for impossible in (
+            DisableUser(user="row", principal=ada.id),
+            EnableUser(user="row", principal=ada.id, set={}),
+            create_user("other", active=False),
+        ):
+            with pytest.raises(ValueError, match="Identity Store API"):
+                center.apply(impossible)
+        assert sandbox.users[ada.id]["active"] is True
+
+    def test_nobody_is_found_by_external_id(self, center: Center, ada: Principal) -> None:
+        """None was given, so that none is looked for."""
+        assert center.find_user(external_id="e-ada") is None
+        assert center.find_group(external_id="e-group") is None
+
+    def test_a_membership_is_added_and_removed_twice(
+        self, center: Center, ada: Principal, engineers: Principal, sandbox: Any
+    ) -> None:
+        """After a lost answer both are done: who is in is a 409, who is out has no membership."""
+        for _ in range(2):
+            change(center, add, engineers, ada.id)
+        assert sandbox.members(engineers.id) == {ada.id}
+        for _ in range(2):
+            change(center, remove, engineers, ada.id)
+        assert sandbox.members(engineers.id) == set()
+
+    def test_a_call_takes_one_member(self, center: Center, engineers: Principal) -> None:
+        """CreateGroupMembership names one; the plan divides."""
+        for members in ((), ("one", "two")):
+            with pytest.raises(ValueError, match="1 is allowed"):
+                center.apply(add(engineers, *members))
+
+    def test_a_group_may_be_described(self, center: Center, engineers: Principal) -> None:
+        """The SCIM endpoint has no place for it."""
+        described = {"description": "Who builds the engine"}
+        center.apply(UpdateGroup(group="row", principal=engineers.id, set=described))
+        shown = center.group(engineers.id)
+        assert shown is not None
+        assert shown.attributes == {"displayName": "Engineers", **described}
+
+    def test_a_creation_that_cannot_be_read_back_is_not_lost(
+        self, center: Center, sandbox: Any
+    ) -> None:
+        """Its id was answered: without the link, it would be looked for by its name alone."""
+        sandbox.fault("identitystore:DescribeUser", status=500)
+        user = done(center, create_user())
+        assert user.attributes == create_user().attributes
+        assert user.id in sandbox.users
+
+    def test_who_was_deleted_is_deleted(self, center: Center, ada: Principal) -> None:
+        """A purge can be repeated."""
+        for _ in range(2):
+            center.delete_user(ada.id)
+        assert center.user(ada.id) is None
+
+
+def without_scim(settings: Settings, sandbox: Any) -> Center:
+    return connect(
+        settings(
+            write_via="identity-store",
+            scim_endpoint=None,
+            endpoint_url=sandbox.server.url,
+            identity_store_id=IDENTITY_STORE_ID,
+        )
+    )
 
 
 @pytest.mark.parametrize("count", [0, 101])
@@ -507,7 +634,7 @@ def test_a_token_that_aws_starts_refusing_is_replaced_without_a_restart(
     told: list[Standing] = []
     named = settings(auth="bearer", bearer_token_file=token)
     circuit = Circuit(on_change=told.append, clock=lambda: clock[0])
-    center = Center(ScimEndpoint(Transport(named, pacer=Pacer(1e6), circuit=circuit)))
+    center = ScimCenter(ScimEndpoint(Transport(named, pacer=Pacer(1e6), circuit=circuit)))
     ada = done(center, create_user())
     leaver = DisableUser(user="row", principal=ada.id)
     sandbox.behave(bearer_token="a-new-token")
@@ -782,5 +909,5 @@ def test_what_takes_access_away_is_urgent(
             wire.add(method, f"{BASE}/{path}", json={"id": "p"})
     transport = Transport(settings(scim_endpoint=BASE), pacer=Pace(1e6), circuit=Circuit())
     deadline = time.monotonic() + 60
-    Center(ScimEndpoint(transport)).apply(change, deadline=deadline)
+    ScimCenter(ScimEndpoint(transport)).apply(change, deadline=deadline)
     assert asked == [{"urgent": urgent, "deadline": deadline}]

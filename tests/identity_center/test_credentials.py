@@ -72,13 +72,13 @@ def test_the_signature_is_the_one_botocore_makes(
     """An independent implementation agrees on every query the bridge builds, bare keys included."""
     url = f"{URL}?{_query(equals('userName', value), cursor=cursor)}"
     signer = signature()
-    signer._credentials = Credentials("AKID", "secret", "session-token")
+    signer._keys._credentials = Credentials("AKID", "secret", "session-token")
     ours = prepared(signer.auth(), url, data=body, headers={"Content-Type": "application/json"})
     theirs = AWSRequest("GET", ours.url, data=body or b"")
     for name in ("X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Content-SHA256", "Content-Type"):
         theirs.headers[name] = ours.headers[name]
     theirs.context["timestamp"] = ours.headers["X-Amz-Date"]
-    botocore = SigV4Auth(signer._credentials, "identitystore", "eu-west-1")
+    botocore = SigV4Auth(signer._keys._credentials, "identitystore", "eu-west-1")
     text = botocore.string_to_sign(theirs, botocore.canonical_request(theirs))
     expected = botocore.signature(text, theirs)
     assert ours.headers["Authorization"].endswith(f"Signature={expected}")
@@ -126,7 +126,7 @@ def test_credentials_are_refreshed_before_they_expire() -> None:
         }
 
     signer = signature()
-    signer._credentials = RefreshableCredentials.create_from_metadata(
+    signer._keys._credentials = RefreshableCredentials.create_from_metadata(
         refresh(), refresh_using=refresh, method="test"
     )
     request = prepared(signer.auth())
@@ -150,7 +150,7 @@ def test_credentials_that_cannot_be_refreshed(error: Exception, expected: type) 
             raise error
 
     signer = signature()
-    signer._credentials = Broken("a", "b")
+    signer._keys._credentials = Broken("a", "b")
     with pytest.raises(expected):
         signer.auth()
 

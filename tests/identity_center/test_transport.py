@@ -187,7 +187,7 @@ def test_replaced_credentials_are_tried_at_once(
     with pytest.raises(DoorClosed):
         transport.ask(LIST)
     transport = bearer(settings, auth="sigv4", credentials_file=keys)
-    transport._authority.auth()
+    transport._door.authority.auth()
     write("NEW")
     transport.ask(LIST)
     assert transport.circuit.state == "closed"
@@ -325,6 +325,7 @@ def test_each_call_is_logged_without_personal_data(
     assert entry == {
         "event": "called Identity Center",
         "log_level": "info",
+        "door": "scim",
         "operation": "ListUsers",
         "status": 200,
         "request_id": "r-1",
@@ -343,6 +344,7 @@ def test_a_call_without_an_answer_is_logged_too(
         {
             "event": "no answer of Identity Center",
             "log_level": "warning",
+            "door": "scim",
             "operation": "ListUsers",
             "reason": "ListUsers: no answer in time",
         }

@@ -529,3 +529,51 @@ def test_a_mover_leaves_the_old_group_before_entering_the_new():
         RemoveMembers(group="z-old", principal="new-z-old", members=("new-ada",)),
         AddMembers(group="a-new", principal="new-a-new", members=("new-ada",)),
     )
+
+
+# -- Where nobody can be disabled (the Identity Store API) -----------------
+
+
+@pytest.mark.parametrize(
+    ("desired", "principal", "observed", "expected"),
+    [
+        (active(title="a"), None, None, (create({"title": "a"}),)),
+        (inactive(title="a"), None, None, ()),
+        (inactive(title="b"), "p", active(title="a"), ()),
+        (inactive(), "p", inactive(), ()),
+        (active(title="b"), "p", inactive(title="a"), (update(title="b"),)),
+        (active(title="a"), "p", inactive(title="a"), ()),
+        (active(title="b"), "p", active(title="a"), (update(title="b"),)),
+    ],
+)
+def test_who_cannot_be_disabled_is_neither_disabled_nor_enabled(
+    desired: UserState,
+    principal: str | None,
+    observed: UserState | None,
+    expected: tuple[Change, ...],
+) -> None:
+    """Else the same change would be planned for ever; nobody is created before they are active."""
+    user = User(
+        id="u",
+        external_id="x",
+        desired=desired,
+        principal=principal,
+        observed=observed,
+        can_be_disabled=False,
+    )
+    assert diff_user(user) == expected
+
+
+def test_a_door_for_single_members_gets_single_members() -> None:
+    """CreateGroupMembership names one (botocore's model): one change is one call."""
+    team = Group(
+        id="g",
+        external_id="x",
+        desired=group("a", "b"),
+        applied=group("c", "d"),
+        principal="q",
+        observed=group("c", "d"),
+        created_here=True,
+        members_per_call=1,
+    )
+    assert diff_group(team) == (remove("c"), remove("d"), add("a"), add("b"))

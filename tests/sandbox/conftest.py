@@ -1,13 +1,24 @@
 """One running sandbox per module, emptied before each test, and a client that speaks to it."""
 
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import boto3
 import pytest
 import requests
+from botocore.config import Config
 
-from scim_bridge.sandbox import BEARER_TOKEN, Behaviour, SandboxServer
+from scim_bridge.sandbox import (
+    ACCESS_KEY,
+    BEARER_TOKEN,
+    IDENTITY_STORE_ID,
+    INSTANCE_ARN,
+    REGION,
+    SECRET_KEY,
+    Behaviour,
+    SandboxServer,
+)
 
 PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
@@ -78,6 +89,78 @@ class Client:
         return self.requests()[-1]["reason"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Apis:
+    """boto3's clients of the APIs of one Identity Center, and its ids."""
+
+    identitystore: Any
+    sso: Any
+    organizations: Any
+    sts: Any
+    store_id: str = IDENTITY_STORE_ID
+    instance_arn: str = INSTANCE_ARN
+
+    @property
+    def store(self) -> dict[str, str]:
+        return {"IdentityStoreId": self.store_id}
+
+    @property
+    def instance(self) -> dict[str, str]:
+        return {"InstanceArn": self.instance_arn}
+
+    def create_user(self, name: str = "ada", /, **more: Any) -> str:
+        """A user's id."""
+        made = self.identitystore.create_user(
+            **self.store,
+            **{
+                "UserName": name,
+                "Name": {"GivenName": name.title(), "FamilyName": "Lovelace"},
+                "DisplayName": f"{name.title()} Lovelace",
+                **more,
+            },
+        )
+        return made["UserId"]
+
+    def create_group(self, name: str = "Engineers", /, **more: Any) -> str:
+        made = self.identitystore.create_group(**self.store, DisplayName=name, **more)
+        return made["GroupId"]
+
+    def join(self, group_id: str, user_id: str) -> str:
+        """The id of the membership."""
+        made = self.identitystore.create_group_membership(
+            **self.store, GroupId=group_id, MemberId={"UserId": user_id}
+        )
+        return made["MembershipId"]
+
+
+@pytest.fixture(scope="session")
+def connect() -> Callable[..., Apis]:
+    """Connects boto3, which then asks once and never again."""
+    session = boto3.Session()
+
+    def connect(url: str | None = None, **more: str) -> Apis:
+        options = {
+            "endpoint_url": url,
+            "region_name": REGION,
+            "aws_access_key_id": ACCESS_KEY,
+            "aws_secret_access_key": SECRET_KEY,
+            "config": Config(retries={"total_max_attempts": 1}, read_timeout=20),
+            **more,
+        }
+        clients = {
+            name: session.client(service, **options)
+            for name, service in [
+                ("identitystore", "identitystore"),
+                ("sso", "sso-admin"),
+                ("organizations", "organizations"),
+                ("sts", "sts"),
+            ]
+        }
+        return Apis(**clients)
+
+    return connect
+
+
 def person(name: str = "ada", /, **more: object) -> dict[str, Any]:
     """The body of a user that Identity Center takes; None leaves an attribute out."""
     body = {
@@ -107,6 +190,17 @@ def sandbox(server: SandboxServer) -> Iterator[Client]:
     client.control("POST", "reset")
     with client.session:
         yield client
+
+
+@pytest.fixture(scope="module")
+def apis_of_server(server: SandboxServer, connect: Callable[..., Apis]) -> Apis:
+    return connect(server.url)
+
+
+@pytest.fixture
+def apis(sandbox: Client, apis_of_server: Apis) -> Apis:
+    """boto3 in front of the empty sandbox."""
+    return apis_of_server
 
 
 @pytest.fixture(name="person")

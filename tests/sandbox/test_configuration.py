@@ -2,6 +2,7 @@
 
 import configparser
 import tomllib
+from pathlib import Path
 
 import pytest
 import requests
@@ -57,7 +58,7 @@ def test_a_bridge_with_a_token_gets_a_file_with_the_token(tmp_path, server):
     credentials = write_config(file, base_url=server.url, auth="bearer")
     center = tomllib.loads(file.read_text())["identity_center"]
     assert (center["auth"], center["bearer_token_file"]) == ("bearer", str(credentials))
-    assert "credentials_file" not in center
+    assert "sandbox-secret" in Path(center["credentials_file"]).read_text()
     assert credentials.read_text().strip() == BEARER_TOKEN
 
 

@@ -50,7 +50,7 @@ def filled() -> tuple[IdentityStore, str, str]:
     ada = store.create_user(person("ada", externalId="A1", emails=[email]))
     store.create_user(person("bob", active=False))
     group = {"displayName": "Engineers", "members": [{"value": ada.id}]}
-    return store, ada.id, store.create_group(group, strict_disabled=False).id
+    return store, ada.id, store.create_group(group).id
 
 
 @given(body=anything, patch=patches, strict=st.booleans())
@@ -61,10 +61,10 @@ def test_whatever_is_sent_is_done_or_refused_whole(body, patch, strict):
     for act in (
         lambda: store.create_user(body),
         lambda: store.create_user(mixed),
-        lambda: store.put_user(user_id, mixed, strict_disabled=strict),
-        lambda: store.patch_user(user_id, patch, strict_disabled=strict),
-        lambda: store.create_group(body, strict_disabled=strict),
-        lambda: store.patch_group(group_id, patch, strict_disabled=strict),
+        lambda: store.put_user(user_id, mixed),
+        lambda: store.patch_user(user_id, patch),
+        lambda: store.create_group(body),
+        lambda: store.patch_group(group_id, patch),
     ):
         before = json.dumps(store.everything())
         try:
@@ -78,7 +78,7 @@ def test_required_names_survive_every_patch(patch):
     """After patching, the rules of CreateUser hold. [documented]"""
     store, user_id, _ = filled()
     try:
-        store.patch_user(user_id, patch, strict_disabled=False)
+        store.patch_user(user_id, patch)
     except Refused:
         return
     user = store.user(user_id).attributes
@@ -94,10 +94,10 @@ def test_a_refused_change_of_two_unique_values_frees_neither():
     """A conflict on one value leaves the other with its holder."""
     store, user_id, _ = filled()
     with pytest.raises(Refused):
-        store.put_user(user_id, person("new", externalId="B1", title=""), strict_disabled=False)
+        store.put_user(user_id, person("new", externalId="B1", title=""))
     store.create_user(person("carol", externalId="C1"))
     with pytest.raises(Refused):
-        store.put_user(user_id, person("new", externalId="C1"), strict_disabled=False)
+        store.put_user(user_id, person("new", externalId="C1"))
     with pytest.raises(Refused):
         store.create_user(person("ada"))
     assert store.create_user(person("new", externalId="B1"))

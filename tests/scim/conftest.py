@@ -9,7 +9,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from scim_bridge.directory.catalogue import Catalogue
 from scim_bridge.directory.database import Database
+from scim_bridge.directory.entries import record_write
+from scim_bridge.directory.representation import Provisioning, unprovisioned
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.write import Write
 from scim_bridge.errors import BridgeError
@@ -143,11 +146,30 @@ def assert_error(answer: TestResponse, status: int, scim_type: str | None = None
     return detail
 
 
-def serve(database: Database, settings: Settings, *, client: str = "okta") -> Scim:
+def serve(
+    database: Database,
+    settings: Settings,
+    *,
+    client: str = "okta",
+    entitlements: bool = False,
+    provisioning: Provisioning = unprovisioned,
+) -> Scim:
     """A SCIM endpoint with these settings on a database, and a client of this name."""
     provider, delivery = Provider(settings), Delivered()
+    catalogue = Catalogue(database, "identity-center", interval=settings.extraction.interval)
     writes: list[Write] = []
-    resources = Resources(database, models=provider.directory_models, written=writes.append)
+
+    def written(write: Write) -> None:
+        record_write(database, write)
+        writes.append(write)
+
+    resources = Resources(
+        database,
+        models=provider.directory_models,
+        written=written,
+        resolve=catalogue.grant,
+        provisioning=provisioning,
+    )
     app = Flask("under-test")
     Server(
         resources,
@@ -155,8 +177,9 @@ def serve(database: Database, settings: Settings, *, client: str = "okta") -> Sc
         settings,
         delivery=delivery,
         authenticated=bearer_authentication(database),
+        catalogue=catalogue,
     ).init_app(app)
-    token = credentials.add(database, client).token
+    token = credentials.add(database, client, entitlements=entitlements).token
     return Scim(
         app=app,
         database=database,
@@ -180,9 +203,16 @@ def scim(database: Database, settings: Settings) -> Scim:
 
 
 @pytest.fixture
+def entitling(database: Database, settings: Settings) -> Scim:
+    """A SCIM endpoint with the default settings, and a client that may set entitlements."""
+    return serve(database, settings, entitlements=True)
+
+
+@pytest.fixture
 def renaming(database: Database, settings: Settings) -> Scim:
     """A SCIM endpoint that lets user names change."""
-    return serve(database, replace(settings, users=Users(username_changes="allow")))
+    allowing = replace(settings, users=Users(username_changes="allow"))
+    return serve(database, allowing, entitlements=True)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from scim2_tester import Status, check_server
 from tests.scim.conftest import Scim
 
 
-@pytest.mark.parametrize("endpoint", ["scim", "renaming"])
+@pytest.mark.parametrize("endpoint", ["entitling", "renaming"])
 def test_scim2_tester_finds_no_error(endpoint: str, request: pytest.FixtureRequest) -> None:
     """Discovery, creation, reading, replacing, patching and deleting, in both username modes."""
     scim: Scim = request.getfixturevalue(endpoint)

@@ -169,6 +169,6 @@ def test_what_is_shown_can_be_set_again(file):
     """Every shown value has the form in which it is set."""
     shown = masked(load(file, {}))
 
-    assert shown["deprovision"] == {"restore_within": "30d"}
+    assert shown["deprovision"] == {"restore_within": "30d", "cut_sessions": False}
     assert shown["safety"]["protected"] == ["AWS*", "Administrator*"]
     assert shown["audit"] == {"key_file": str(file.parent / "keys" / "audit.key")}

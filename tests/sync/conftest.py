@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import requests
@@ -16,16 +16,24 @@ from scim_bridge.directory.database import Database
 from scim_bridge.directory.entries import record_write
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.write import Write
+from scim_bridge.identity_center.apis import connect_apis
 from scim_bridge.identity_center.center import Center, connect
 from scim_bridge.identity_center.circuit import Standing
 from scim_bridge.plan.changes import CreateUser
 from scim_bridge.plan.policy import Switches
-from scim_bridge.sandbox.behaviour import Behaviour
+from scim_bridge.sandbox.behaviour import ACCESS_KEY, SECRET_KEY, Behaviour
 from scim_bridge.sandbox.server import SandboxServer
 from scim_bridge.settings import Delivery as DeliverySettings
 from scim_bridge.settings import IdentityCenter, Safety
+from scim_bridge.sync import ACCESS_TARGET
+from scim_bridge.sync.access import AccessReconciler
+from scim_bridge.sync.access_intents import AccessIntents
+from scim_bridge.sync.access_planning import AccessPlanning
+from scim_bridge.sync.access_record import AccessRecorder
 from scim_bridge.sync.decisions import Decisions
 from scim_bridge.sync.delivery import Delivery
+from scim_bridge.sync.entitled import Entitlements
+from scim_bridge.sync.grants import Grants
 from scim_bridge.sync.held import HeldLosses
 from scim_bridge.sync.intents import Intents
 from scim_bridge.sync.marks import Key, Mark, Marks
@@ -65,6 +73,31 @@ class Sandbox:
             timeout=5,
         )
         assert answer.ok, answer.text
+
+    def assignment_fault(self, **fault: Any) -> None:
+        """What happens to creations and deletions of assignments after they were asked for."""
+        answer = requests.post(
+            f"{self.server.url}/_sandbox/assignment-faults", json=fault, timeout=5
+        )
+        assert answer.ok, answer.text
+
+    def permission_set(self, name: str) -> str:
+        """The ARN of a permission set."""
+        return str(
+            next(one["arn"] for one in self.state()["permissionSets"] if one["name"] == name)
+        )
+
+    def assigned(self, name: str) -> set[tuple[str, str]]:
+        """What a user or group holds: accounts and names of permission sets."""
+        state = self.state()
+        names = {one["arn"]: one["name"] for one in state["permissionSets"]}
+        ids = {user["id"] for user in state["users"] if user["userName"] == name}
+        ids |= {group["id"] for group in state["groups"] if group["displayName"] == name}
+        return {
+            (one["accountId"], names[one["permissionSetArn"]])
+            for one in state["assignments"]
+            if one["principalId"] in ids
+        }
 
     def mend(self) -> None:
         requests.delete(f"{self.server.url}/_sandbox/faults", timeout=5)
@@ -171,6 +204,10 @@ class Directory:
     delivery: Delivery
     decisions: Decisions
     worker: Worker
+    access_marks: Marks
+    access: AccessReconciler
+    access_intents: AccessIntents
+    entitlements: Entitlements
 
     # -- What a client does ---------------------------------------------
 
@@ -256,7 +293,7 @@ class Directory:
     def mark_row(self, kind: str, resource_id: str) -> Any:
         columns = tables.pending.c
         query = tables.pending.select().where(
-            columns.kind == kind, columns.resource_id == resource_id
+            columns.target == TARGET, columns.kind == kind, columns.resource_id == resource_id
         )
         with self.database.reading() as connection:
             return connection.execute(query).one()
@@ -305,7 +342,9 @@ class Directory:
 
     def states(self) -> set[str]:
         with self.database.reading() as connection:
-            rows = connection.execute(tables.pending.select()).all()
+            rows = connection.execute(
+                tables.pending.select().where(tables.pending.c.target == TARGET)
+            ).all()
         return {row.state for row in rows}
 
     def audited(self, action: str) -> list[Any]:
@@ -376,6 +415,8 @@ def assemble(
 ) -> Callable[..., Directory]:
     """Put a directory together, in front of the sandbox, with settings of the test's choice."""
     monkeypatch.setenv("TEST_TOKEN", "sandbox-token")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
     settings = IdentityCenter(
         region="us-east-1",
         scim_endpoint=sandbox.server.scim_endpoint,
@@ -383,6 +424,7 @@ def assemble(
         bearer_token_env="TEST_TOKEN",
         calls_per_second=500,
         timeout=5,
+        endpoint_url=sandbox.server.url,
     )
 
     def assembled(
@@ -395,11 +437,15 @@ def assemble(
         restore_within: float = 30 * 86400.0,
         timeout: float = 5.0,
         clock: Callable[[], float] = time.time,
+        write_via: Literal["scim", "identity-store"] = "scim",
     ) -> Directory:
         def remember(standing: Standing) -> None:
             remember_door(database, TARGET, circuit=standing.state, cause=standing.cause)
 
-        center = connect(replace(settings, timeout=timeout), on_change=remember)
+        center = connect(
+            replace(settings, timeout=timeout, write_via=write_via), on_change=remember
+        )
+        naming = replace(naming, abilities=center.abilities)
         marks = Marks(database, TARGET, call_seconds=timeout)
         observations = Observations(database, TARGET)
         held = HeldLosses(database, TARGET, safety)
@@ -429,9 +475,37 @@ def assemble(
             wait=wait,
         )
 
+        def remember_access(name: str, standing: Standing) -> None:
+            if name == "sso-admin":
+                target = access_marks.target
+                remember_door(database, target, circuit=standing.state, cause=standing.cause)
+
+        access_marks = Marks(database, ACCESS_TARGET, call_seconds=timeout)
+        entitlements = Entitlements(database, observations, Grants(database, TARGET))
+        access_intents = AccessIntents(
+            access_marks,
+            entitlements,
+            held,
+            has_door=True,
+            when_deleted=naming.when_deleted,
+        )
+        access = AccessReconciler(
+            database=database,
+            sso_admin=connect_apis(
+                replace(settings, timeout=timeout), on_change=remember_access
+            ).sso_admin,
+            marks=access_marks,
+            principal_marks=marks,
+            planning=AccessPlanning(entitlements, planning.subjects, held),
+            recorder=AccessRecorder(database, entitlements.grants, held),
+            call_seconds=timeout,
+            first_look=0.01,
+        )
+
         def written(write: Write) -> None:
             record_write(database, write)
             delivery.written(write)
+            access_intents.written(write)
 
         resources = Resources(database, written=written, restore_within=restore_within, clock=clock)
         delivery.connect(resources=resources, reconciler=reconciler)
@@ -445,8 +519,18 @@ def assemble(
             planning=planning,
             reconciler=reconciler,
             delivery=delivery,
-            decisions=Decisions(database, resources, marks, observations, held),
-            worker=Worker(marks=marks, reconciler=reconciler, upkeep=lambda: None),
+            decisions=Decisions(database, resources, marks, observations, held, access_intents),
+            worker=Worker(
+                marks=marks,
+                reconciler=reconciler,
+                access_marks=access_marks,
+                access=access,
+                upkeep=lambda: None,
+            ),
+            access_marks=access_marks,
+            access=access,
+            access_intents=access_intents,
+            entitlements=entitlements,
         )
 
     return assembled

@@ -148,6 +148,7 @@ def test_only_removals_are_sent_of_who_is_inactive(directory: Directory, sandbox
     group_id = directory.add_group("engineers")
     directory.deliver()
     directory.change_user(ada, active=False)
+    directory.deliver()
     sandbox.forget_calls()
 
     directory.change_user(ada, title="Analyst")
@@ -622,6 +623,7 @@ def test_a_group_created_here_is_removed_if_the_operator_says_so(
     directory.deliver()
 
     directory.delete_group(group_id)
+    directory.deliver()
 
     assert sandbox.groups() == set()
     assert directory.states() == {"clear"}

@@ -56,3 +56,20 @@ def test_a_member_whose_answer_was_lost_goes_when_the_return_comes_too_late(
 
     assert sandbox.is_active("ada")
     assert sandbox.members("crew") == set()
+
+
+def test_what_is_never_shown_is_removed_after_a_lost_answer(
+    directory: Directory, sandbox: Sandbox
+) -> None:
+    """The lost call was expected to be echoed; the next one says that it never is.
+
+    AWS never shows a profileUrl (reference/identity-center.md, section 9).
+    """
+    ada = directory.add_user("ada")
+    sandbox.fault("PatchUser", drop_answer=True)
+    directory.change_user(ada, profile_url="https://a.example.org")
+    assert sandbox.user("ada")["profileUrl"] == "https://a.example.org"
+    directory.change_user(ada, profile_url=None, title="Boss")
+    directory.make_everything_due()
+    directory.deliver()
+    assert "profileUrl" not in sandbox.user("ada")

@@ -52,12 +52,14 @@ def test_what_waits_is_listed_by_name_the_most_pressing_first(assemble: Assemble
 
     listed = waiting(directory.database, TARGET)
 
-    assert [(each.name, each.revoking) for each in listed] == [
-        ("person000", True),
-        ("new", False),
-        ("crew", False),
+    assert [(each.name, each.revoking, each.is_access) for each in listed] == [
+        ("person000", True, False),
+        ("person000", True, True),
+        ("new", False, False),
+        ("crew", False, False),
     ]
-    assert [each.state for each in listed] == ["pending"] * 3
+    assert [each.state for each in listed] == ["pending"] * 4
+    assert directory.overview().states == {"pending": 3}
     assert len(waiting(directory.database, TARGET, limit=1)) == 1
 
 

@@ -105,7 +105,8 @@ def test_every_call_is_audited_with_the_id_aws_gave_it(
     directory.delete_user(ada)
     directory.deliver()
 
-    changing = [e["request_id"] for e in sandbox.journal() if e["method"] in ("POST", "PATCH")]
+    changing = [e["request_id"] for e in sandbox.journal() if e["method"] in ("POST", "PATCH")
+                and not e["operation"].startswith("sso:List")]  # fmt: skip
     audited = [row.target_request_id for row in directory.audited("call")]
     assert sorted(audited) == sorted(changing)
 
@@ -254,7 +255,7 @@ def test_the_lease_holds_for_each_page_of_a_group(
     group_id = directory.add_group("crew", *people)
     directory.deliver()
     sandbox.forget_calls()
-    endpoint = directory.center._endpoint
+    endpoint = directory.center._endpoint  # type: ignore[attr-defined]
     ask, deadlines = endpoint.transport.ask, []
 
     def slow(call: Any, **haste: Any) -> Any:

@@ -155,6 +155,16 @@ def test_what_was_suppressed_is_looked_at_again_at_the_start(
         eventually(lambda: sandbox.names() == {"ada"})
 
 
+def _with_upkeep(directory: Directory, upkeep: Callable[[], object]) -> Worker:
+    return Worker(
+        marks=directory.marks,
+        reconciler=directory.reconciler,
+        access_marks=directory.access_marks,
+        access=directory.access,
+        upkeep=upkeep,
+    )
+
+
 def test_the_audit_trail_is_sealed_while_the_worker_runs_and_when_it_stops(
     directory: Directory, database: Database
 ) -> None:
@@ -166,7 +176,7 @@ def test_the_audit_trail_is_sealed_while_the_worker_runs_and_when_it_stops(
         sealed.append(time.monotonic())
         raise failures[len(sealed) % 2]
 
-    worker = Worker(marks=directory.marks, reconciler=directory.reconciler, upkeep=seal)
+    worker = _with_upkeep(directory, seal)
     with _running(worker):
         eventually(lambda: len(sealed) >= 2)
         before = len(sealed)
@@ -209,9 +219,7 @@ def test_a_run_tries_once_what_cannot_be_done_now(directory: Directory, sandbox:
 def test_a_run_seals_in_the_end(directory: Directory) -> None:
     """What it wrote down is sealed with the rest."""
     sealed: list[bool] = []
-    worker = Worker(
-        marks=directory.marks, reconciler=directory.reconciler, upkeep=lambda: sealed.append(True)
-    )
+    worker = _with_upkeep(directory, lambda: sealed.append(True))
 
     worker.run_once()
 

@@ -1,0 +1,1 @@
+"""Who else is told something: systems and people other than Identity Center."""

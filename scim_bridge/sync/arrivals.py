@@ -1,0 +1,25 @@
+"""What can be given once a resource has a principal at the target?"""
+
+from sqlalchemy import select
+
+from scim_bridge.directory.database import Database
+from scim_bridge.directory.tables import assignments
+from scim_bridge.sync import ACCESS_TARGET
+from scim_bridge.sync.marks import Intent, Key, Marks
+
+
+def linked(database: Database, key: Key) -> None:
+    """A resource has a principal now: what it is entitled to can be given.
+
+    Called by whoever makes a link, in its transaction.
+    """
+    marks = Marks(database, ACCESS_TARGET)
+    mark = marks.find(key)
+    entitled = select(assignments.c.id).where(
+        assignments.c.kind == key.kind,
+        assignments.c.resource_id == key.id,
+        assignments.c.valid_to.is_(None),
+    )
+    waits = mark is not None and mark.state != "clear"
+    if waits or database.connection.scalar(entitled.limit(1)) is not None:
+        marks.mark(Intent(key=key))

@@ -1,0 +1,141 @@
+"""When is Identity Center read again, and by which process?"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import structlog
+
+from scim_bridge.directory import locks
+from scim_bridge.directory.database import Database
+from scim_bridge.errors import BridgeError
+from scim_bridge.settings import Extraction as ExtractionSettings
+from scim_bridge.sync.extraction import KINDS, Extracted, Extraction, ExtractionKind, Report
+from scim_bridge.sync.freshness import freshness
+
+log = structlog.get_logger(__name__)
+
+# How often it is looked whether something is due, in seconds.
+LOOK_EVERY = 5.0
+# A process that dies while it reads keeps others from reading for so long, in seconds.
+TURN_SECONDS = 300.0
+# How often it is looked whether another process has finished, in seconds.
+LOOK_AGAIN = 0.2
+# How long is waited at the end for a reading to notice, in seconds.
+END_WITHIN = 5.0
+
+# Read one after the other. Assignments take long: nothing else waits for them.
+LANES: tuple[tuple[ExtractionKind, ...], ...] = (
+    ("users", "groups", "memberships", "catalogue"),
+    ("assignments",),
+)
+
+
+class _Stopped(BridgeError):
+    """The worker ends; what was read so far is thrown away."""
+
+
+class Schedule:
+    """Has what is due read in the background, by one process at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        extraction: Extraction,
+        settings: ExtractionSettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.database = database
+        self.extraction = extraction
+        self.settings = settings
+        self._clock = clock
+        self._looked: float | None = None
+        self._stopping = threading.Event()
+        self._reading: dict[tuple[ExtractionKind, ...], threading.Thread] = {}
+
+    def look(self) -> None:
+        """Begin to read what is due. Returns at once; called as often as one likes."""
+        if self._stopping.is_set() or not self.settings.interval:
+            return
+        if self._looked is not None and self._clock() - self._looked < LOOK_EVERY:
+            return
+        self._looked = self._clock()
+        for lane in LANES:
+            busy = lane in self._reading and self._reading[lane].is_alive()
+            if not busy and self._due(lane):
+                reading = threading.Thread(
+                    target=self._read, args=(lane,), name=f"extraction-{lane[0]}", daemon=True
+                )
+                self._reading[lane] = reading
+                reading.start()
+
+    def read_now(
+        self,
+        kinds: Iterable[ExtractionKind] = KINDS,
+        *,
+        report: Report = lambda _kind, _done, _total: None,
+        believe: bool = False,
+    ) -> list[Extracted]:
+        """Read these kinds here and now, once no other process reads them."""
+        wanted, results = set(kinds), list[Extracted]()
+        for lane in LANES:
+            if mine := [kind for kind in lane if kind in wanted]:
+                name = f"extraction:{lane[0]}"
+                with self._own_turn(name):
+                    results += self.extraction.run(
+                        mine, report=self._keeping(name, report), believe=believe
+                    )
+        return results
+
+    @contextmanager
+    def _own_turn(self, name: str) -> Iterator[None]:
+        while True:
+            with locks.turn(self.database, name, TURN_SECONDS) as mine:
+                if mine:
+                    yield
+                    return
+            self._stopping.wait(LOOK_AGAIN)
+
+    def stop(self) -> None:
+        """End what is being read."""
+        self._stopping.set()
+        for reading in self._reading.values():
+            reading.join(END_WITHIN)
+
+    def _due(self, lane: Sequence[ExtractionKind]) -> list[ExtractionKind]:
+        found = freshness(self.database, self.settings)
+        return [one.kind for one in found if one.kind in lane and one.is_due]
+
+    def _read(self, lane: tuple[ExtractionKind, ...]) -> None:
+        name = f"extraction:{lane[0]}"
+        try:
+            with locks.turn(self.database, name, TURN_SECONDS) as mine:
+                # Another process may have read it meanwhile.
+                if mine and (due := self._due(lane)):
+                    self.extraction.run(due, report=self._keeping(name))
+        except _Stopped:
+            log.info("extraction stopped", lane=lane[0])
+        except BridgeError as error:
+            log.warning("extraction interrupted", lane=lane[0], reason=str(error))
+        except Exception:
+            # A defect here must stop neither deliveries nor the next reading.
+            log.exception("extraction failed", lane=lane[0])
+
+    def _keeping(
+        self, name: str, also: Report = lambda _kind, _done, _total: None
+    ) -> Callable[[ExtractionKind, int, int], None]:
+        """Keep the turn for as long as something is read, unless the worker ends."""
+        kept = self._clock()
+
+        def report(kind: ExtractionKind, done: int, total: int) -> None:
+            nonlocal kept
+            also(kind, done, total)
+            if self._stopping.is_set():
+                raise _Stopped("the worker ends")
+            if self._clock() - kept > TURN_SECONDS / 3:
+                kept = self._clock()
+                locks.keep(self.database, name, TURN_SECONDS)
+
+        return report
