@@ -56,10 +56,9 @@ def _action(write: Write) -> Action:
         return Action.CREATE
     if write.action == "delete":
         return Action.DELETE
-    was, is_now = _is_active(write.before), _is_active(write.after)
-    if write.kind == "user" and was != is_now:
-        return Action.REACTIVATE if is_now else Action.DEACTIVATE
-    return Action.UPDATE
+    if write.leaves:
+        return Action.DEACTIVATE
+    return Action.REACTIVATE if write.returns else Action.UPDATE
 
 
 def _changed(write: Write) -> list[str]:
@@ -72,7 +71,3 @@ def _user_name(write: Write) -> str | None:
     document: dict[str, Any] = write.after or write.before or {}
     name: str | None = document.get("userName")
     return name
-
-
-def _is_active(document: dict[str, Any] | None) -> bool:
-    return document is not None and document.get("active") is not False

@@ -51,3 +51,17 @@ class Write:
     grant_rows: tuple[int, ...] = ()
     # True when this write takes back one that the target refused.
     undo: bool = False
+
+    @property
+    def leaves(self) -> bool:
+        """Whether somebody who was active is not any more: deactivated or deleted."""
+        return self.kind == "user" and _is_active(self.before) and not _is_active(self.after)
+
+    @property
+    def returns(self) -> bool:
+        """Whether somebody is active who was not: a creation or a reactivation."""
+        return self.kind == "user" and _is_active(self.after) and not _is_active(self.before)
+
+
+def _is_active(document: dict[str, Any] | None) -> bool:
+    return document is not None and document.get("active") is not False

@@ -54,9 +54,9 @@ class AccessIntents:
     def _of(self, key: Key, write: Write) -> Iterator[Intent]:
         if write.action == "delete":
             yield from self._deleted(key)
-        elif _leaves(write):
+        elif write.leaves:
             yield from self._left(key)
-        elif write.action == "create" or _returns(write):
+        elif write.action == "create" or write.returns:
             yield from self._returned(key, write)
         if write.granted or write.revoked or write.entitlements:
             named = frozenset(map(to_text, write.revoked))
@@ -100,15 +100,3 @@ class AccessIntents:
         for grant in write.granted:
             person, group = (key.id, "") if key.kind == "user" else ("", key.id)
             self.held.release_grant(to_text(grant), person=person, group=group)
-
-
-def _leaves(write: Write) -> bool:
-    return write.kind == "user" and _is_active(write.before) and not _is_active(write.after)
-
-
-def _returns(write: Write) -> bool:
-    return write.kind == "user" and _is_active(write.after) and not _is_active(write.before)
-
-
-def _is_active(document: dict[str, object] | None) -> bool:
-    return document is not None and document.get("active") is not False

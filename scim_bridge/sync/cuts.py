@@ -158,12 +158,9 @@ class Cuts:
 
     def written(self, write: Write) -> None:
         """Begin a cut for a leaver and end it for a returner. Before memberships are marked."""
-        if write.kind != "user":
-            return
-        was, is_now = _is_active(write.before), _is_active(write.after)
-        if was and not is_now:
+        if write.leaves:
             self._begin(write.id)
-        elif is_now and not was:
+        elif write.returns:
             self._end(write.id)
 
     def _begin(self, user_id: str) -> None:
@@ -420,10 +417,6 @@ class Cuts:
             outcome=outcome,
             facts={"permission set": row.permission_set, "until": _moment(row.until)},
         )
-
-
-def _is_active(document: Mapping[str, object] | None) -> bool:
-    return document is not None and document.get("active") is not False
 
 
 def _moment(seconds: float) -> str:

@@ -1,7 +1,6 @@
 """What a write to the directory wants of the target: its marks, made in the write's transaction."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import select
 
@@ -101,12 +100,11 @@ class Intents:
         key = Key(kind="user", id=write.id)
         if write.action == "create":
             return Wanted(own=self._taken_up(write, key, impatient))
-        was, now_active = _is_active(write.before), _is_active(write.after)
-        if was and not now_active:
+        if write.leaves:
             return self._leaving(write, key)
         if write.action == "delete":
             return Wanted(own=Intent(key=key, urgent=True, take_away=EVERYTHING))
-        if now_active and not was:
+        if write.returns:
             return self._returning(write, key)
         return Wanted(own=Intent(key=key))
 
@@ -238,8 +236,4 @@ def is_removal(write: Write) -> bool:
     """Whether a write takes access away: it is then never undone (design, section 4)."""
     if write.action == "delete" or write.removed or write.named:
         return True
-    return write.kind == "user" and _is_active(write.before) and not _is_active(write.after)
-
-
-def _is_active(document: dict[str, Any] | None) -> bool:
-    return document is not None and document.get("active") is not False
+    return write.leaves
