@@ -202,8 +202,7 @@ def _policies(database: Database) -> dict[str, Any]:
 
 def _print(found: Sequence[Holding], allowed: dict[str, Any], *, user: str | None) -> None:
     if not found:
-        who = printable(user) if user else "Nobody"
-        click.echo(f"{who} holds nothing." if user else "Nobody holds anything.")
+        click.echo(f"{printable(user)} holds nothing." if user else "Nobody holds anything.")
     else:
         print_table(_COLUMNS, [_row(one) for one in found])
     for name in sorted({one.permission_set for one in found} & allowed.keys()):

@@ -99,10 +99,11 @@ def report(context: click.Context, now: Standing) -> None:
         click.echo(f"Sessions that were begun before may live until {day(now.sessions)}.")
     if now.pause is not None:
         click.echo("! Delivery is paused, so nothing was sent. Go on: scim-bridge resume")
-    if now.left:
+    if now.left and now.pause is None:
         click.echo(
             advise("The bridge goes on trying while it runs; so does `scim-bridge sync --retry`.")
         )
+    if now.left:
         context.exit(1)
 
 

@@ -476,12 +476,17 @@ class AccessReconciler:
         return Outcome(state="pending", error=error, under_way=True)
 
     def _listed(self, requests: Iterable[Request]) -> str:
-        names = sorted({self._called(one.grant) for one in requests})
-        return "; ".join(names) or "what it was asked to"
+        names = self._names(one.grant for one in requests)
+        return "; ".join(sorted(names.values())) or "what it was asked to"
 
-    def _called(self, grant: AccountGrant) -> str:
-        names = self.entitlements.catalogue.permission_set_names()
-        return f"{names.get(grant.permission_set, grant.permission_set)} in {grant.account}"
+    def _names(self, grants: Iterable[AccountGrant]) -> dict[AccountGrant, str]:
+        """What each of these is called; nothing is read when there are none."""
+        wanted = set(grants)
+        called = self.entitlements.catalogue.permission_set_names() if wanted else {}
+        return {
+            one: f"{called.get(one.permission_set, one.permission_set)} in {one.account}"
+            for one in wanted
+        }
 
     def _has_to_look(self, this: _Pass) -> bool:
         """Whether what is to be taken away is not known yet: nothing that was asked showed it."""
@@ -493,7 +498,8 @@ class AccessReconciler:
     ) -> Outcome:
         """Nothing is under way, and nothing is left that can be done now."""
         failed = [one for one in step.requests if one.error is not None]
-        failures = [*refusals, *(f"{self._called(one.grant)}: {one.error}" for one in failed)]
+        names = self._names(one.grant for one in failed)
+        failures = [*refusals, *(f"{names[one.grant]}: {one.error}" for one in failed)]
         if failures:
             if step.entitled.principal is not None:
                 self.grants.forget_failed(Holder(kind=lease.key.kind, id=step.entitled.principal))

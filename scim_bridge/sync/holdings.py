@@ -12,7 +12,6 @@ from sqlalchemy import ColumnElement, Row, and_, func, or_, select
 
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.tables import (
-    accounts,
     applications,
     assignments,
     groups,
@@ -157,10 +156,9 @@ def _valid(table: Any, at: float | None) -> ColumnElement[bool]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Names:
-    """What permission sets, accounts and applications are called, by ARN or id."""
+    """What permission sets and applications are called, by ARN."""
 
     permission_sets: Mapping[str, str]
-    accounts: Mapping[str, str]
     applications: Mapping[str, str]
 
     @classmethod
@@ -170,7 +168,6 @@ class _Names:
 
         return cls(
             permission_sets=named(permission_sets.c.arn, permission_sets.c.name),
-            accounts=named(accounts.c.id, accounts.c.name),
             applications=named(applications.c.arn, applications.c.name),
         )
 

@@ -62,8 +62,9 @@ class Restoration:
         """
         with self.database.transaction():
             self._refuse_inactive(person)
-            given = [one for one in self.lost(person) if self._give(person, one)]
-            left = [one for one in self.lost(person) if one.id not in {each.id for each in given}]
+            lost = self.lost(person)
+            given = [one for one in lost if self._give(person, one)]
+            left = [one for one in lost if one not in given]
             self._settle(given)
         return given, left
 
