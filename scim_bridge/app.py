@@ -24,6 +24,7 @@ from scim_bridge.identity_center.center import Center, connect
 from scim_bridge.identity_center.circuit import Circuit, Standing
 from scim_bridge.identity_center.doors import DoorName
 from scim_bridge.identity_center.rehearsal import RehearsedCenter, RehearsedSsoAdmin
+from scim_bridge.identity_center.store_center import StoreCenter
 from scim_bridge.metrics import Metrics, count_requests, page
 from scim_bridge.plan.changes import Change
 from scim_bridge.plan.grants import AccessChange
@@ -32,6 +33,7 @@ from scim_bridge.plan.state import Abilities
 from scim_bridge.scim.authentication import bearer_authentication
 from scim_bridge.scim.provider import Provider
 from scim_bridge.scim.server import Server
+from scim_bridge.scim.tolerances import Tolerances
 from scim_bridge.settings import IdentityCenter, Settings
 from scim_bridge.sync import ACCESS_TARGET, TARGET
 from scim_bridge.sync.access import AccessReconciler
@@ -243,6 +245,7 @@ def build(
         models=provider.directory_models,
         written=_written(database, cuts, delivery, access_intents),
         restore_within=settings.deprovision.restore_within,
+        nested=settings.groups.nested,
         resolve=Catalogue(database, TARGET).grant,
         provisioning=lambda kind, id_: provisioning(database, Key(kind=kind, id=id_)),
     )
@@ -257,6 +260,7 @@ def build(
         call_seconds=timeout,
         quiet=settings.delivery.coalesce,
         inline=Inline(adopt=settings.adopt.inline, protected=settings.safety.protected),
+        detour=_detour(settings.identity_center, apis) if rehearsed is None else None,
     )
     delivery.connect(resources=resources, reconciler=reconciler)
     return Bridge(
@@ -316,6 +320,13 @@ def _apis(settings: IdentityCenter, database: Database, access_marks: Marks) -> 
         return name == "sso-admin" and door_opened_within(database, ACCESS_TARGET, seconds)
 
     return connect_apis(settings, on_change=on_change, works_elsewhere=works_elsewhere)
+
+
+def _detour(settings: IdentityCenter, apis: Apis | None) -> Center | None:
+    """By what people are taken out of groups whom the SCIM endpoint refuses to take out."""
+    if apis is None or settings.write_via != "scim":
+        return None
+    return StoreCenter(apis.identity_store)
 
 
 def _rehearsed(apis: Apis | None, calls: list[Change | AccessChange]) -> Apis | None:
@@ -386,6 +397,7 @@ def create_app(settings: Settings, *, bridge: Bridge | None = None) -> Flask:
     bridge = bridge or build(settings)
     app = Flask("scim_bridge", static_folder=None, template_folder=None)
     _trust_proxies(app, settings.server.trusted_proxies)
+    metrics = Metrics(bridge.database, TARGET, settings.extraction)
     Server(
         bridge.resources,
         bridge.provider,
@@ -393,9 +405,9 @@ def create_app(settings: Settings, *, bridge: Bridge | None = None) -> Flask:
         delivery=bridge.delivery,
         authenticated=bearer_authentication(bridge.database),
         catalogue=Catalogue(bridge.database, TARGET, interval=settings.extraction.interval),
+        tolerances=Tolerances(metrics.count_tolerance),
     ).init_app(app)
     _show_health(app, bridge)
-    metrics = Metrics(bridge.database, TARGET, settings.extraction)
     count_requests(app, metrics)
     if settings.server.metrics_listen is None:
         app.add_url_rule("/metrics", "metrics", lambda: page(metrics))

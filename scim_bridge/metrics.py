@@ -59,6 +59,12 @@ class Metrics:
             ["method"],
             registry=counted,
         )
+        self._tolerances = Counter(
+            "scim_bridge_tolerances",
+            "Requests that depart from the standard in a way that is understood.",
+            ["client", "rule"],
+            registry=counted,
+        )
 
     def count(self, *, method: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""
@@ -66,6 +72,10 @@ class Metrics:
         method = method if method in _METHODS else "other"
         self._requests.labels(method=method, status=str(status)).inc()
         self._seconds.labels(method=method).observe(seconds)
+
+    def count_tolerance(self, client: str, rule: str) -> None:
+        """Count a request of a client that a rule of its dialect was needed for."""
+        self._tolerances.labels(client=client, rule=rule).inc()
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from sqlalchemy import event
+from xdist.scheduler import LoadScopeScheduling
 
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.migration import upgrade
@@ -16,6 +17,27 @@ from scim_bridge.directory.migration import upgrade
 # Two cores shared by many tests make a single example slow at times; that is no failure.
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
+
+
+# The tests of these folders start processes, which the tests of a module share. They mostly wait.
+SERVED = ("tests/acceptance/", "tests/conformance/")
+
+
+class ServedByModule(LoadScopeScheduling):
+    """Gives a module that shares processes to one worker, and any other test to whoever is free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.partition("::")[0] if nodeid.startswith(SERVED) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ServedByModule:
+    return ServedByModule(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits long begins first, in the random order that it has."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SERVED))
 
 
 @pytest.fixture(autouse=True)

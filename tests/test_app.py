@@ -1,6 +1,5 @@
 """The bridge put together: from a SCIM request to what an Identity Center holds, and its health."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,6 @@ from scim_bridge.settings import Delivery, Server, Settings, read
 from scim_bridge.sync import TARGET
 from scim_bridge.sync.overview import remember_door
 from tests.scim.conftest import ENTERPRISE, Caller, person
-from tests.scim.test_dialogues import DIALOGUES, play
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +86,24 @@ def test_a_person_is_created_and_disabled_at_identity_center(front: Front) -> No
     assert front.principal()["active"] is False
     calls = front.calls()
     assert (calls["CreateUser"], calls["PatchUser"]) == ({"201": 1}, {"200": 1})
+
+
+def test_a_leaver_leaves_groups_by_the_identity_store_api_where_scim_refuses(
+    front: Front,
+) -> None:
+    """Within the request: the keys that sign for the SCIM endpoint open the other door as well."""
+    behaviour = f"{front.sandbox.url}/_sandbox/behaviour"
+    user = front.user()
+    front.group("engineers", user["id"])
+    front.deliver()
+    assert front.state()["memberships"]
+    requests.post(behaviour, json={"strict_removals": True}, timeout=5)
+
+    front.patch(f"/Users/{user['id']}", {"op": "replace", "value": {"active": False}})
+
+    requests.post(behaviour, json={"strict_removals": False}, timeout=5)
+    assert front.principal()["active"] is False
+    assert front.state()["memberships"] == []
 
 
 ATTRIBUTES = {
@@ -164,19 +180,6 @@ def test_what_identity_center_refuses_is_undone_and_told(front: Front) -> None:
 
     assert (refused.status_code, refused.json["scimType"]) == (400, "invalidValue")
     assert "title" not in front.get(f"/Users/{user['id']}").json
-
-
-@pytest.mark.parametrize("file", DIALOGUES, ids=lambda file: file.stem)
-def test_a_real_client_leaves_identity_center_as_it_meant(front: Front, file: Path) -> None:
-    """Each dialogue ends with everybody gone: all disabled, in no group, and nothing pending."""
-    play(json.loads(file.read_text(encoding="utf-8")), front)
-    front.deliver()
-
-    state = front.state()
-    assert state["users"]
-    assert {user["active"] for user in state["users"]} == {False}
-    assert state["memberships"] == []
-    assert front.bridge.overview().in_sync
 
 
 # -- Health -----------------------------------------------------------------------------
@@ -343,3 +346,14 @@ def test_exactly_the_trusted_proxies_are_believed(
 
     assert answer.headers["Location"].startswith(location)
     bridge.close()
+
+
+def test_what_a_client_sends_beside_the_standard_is_shown(front: Front) -> None:
+    """As a metric by client and rule; a client that keeps to the standard has none."""
+    user = front.user()
+    assert "scim_bridge_tolerances_total{" not in front.http.get("/metrics").text
+
+    front.patch(f"/Users/{user['id']}", {"op": "Replace", "path": "title", "value": "x"})
+
+    shown = front.http.get("/metrics").text
+    assert 'scim_bridge_tolerances_total{client="okta",rule="op-in-capitals"} 1.0' in shown

@@ -53,6 +53,18 @@ def test_requests_are_counted_by_method_and_status(metrics: Metrics) -> None:
     assert sample(text, "scim_bridge_request_seconds_count", method="GET") == 2
 
 
+def test_tolerances_are_counted_by_client_and_rule(metrics: Metrics) -> None:
+    """So an operator sees what each client really sends."""
+    for client in ("entra", "entra", "hr"):
+        metrics.count_tolerance(client, "boolean-string")
+
+    text = metrics.text().decode()
+
+    name = "scim_bridge_tolerances_total"
+    assert sample(text, name, client="entra", rule="boolean-string") == 2
+    assert sample(text, name, client="hr", rule="boolean-string") == 1
+
+
 def test_what_is_pending_is_shown(database: Database, metrics: Metrics) -> None:
     """By state, with the age of the oldest, and the revocations that are overdue."""
     marks = Marks(database, TARGET)

@@ -31,6 +31,7 @@ COMMANDS = {
     "audit": Listed("audit", "Print the audit trail: what happened, when and by whom."),
     "client": Listed("clients", "Manage the clients of the SCIM endpoint and their tokens."),
     "config": Listed("config", "Look at the settings."),
+    "conformance": Listed("conformance", "Check the bridge against the RFCs and real clients."),
     "db": Listed("database", "Look after the directory's database."),
     "demo": Listed("demo", "Show on this machine what the bridge does, with a story."),
     "deprovision": Listed("deprovision", "Take every access away from a person at once."),
@@ -48,6 +49,7 @@ COMMANDS = {
     "serve": Listed("serve", "Serve SCIM clients, and deliver what they push."),
     "status": Listed("status", "Show what has yet to reach Identity Center, and why."),
     "sync": Listed("sync", "Deliver everything that waits, and decide what is held."),
+    "unnest": Listed("unnest", "Take every group out of the groups it is in."),
     "worker": Listed("worker", "Deliver what waits, without serving anybody."),
 }
 

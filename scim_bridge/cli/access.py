@@ -229,11 +229,16 @@ def _row(one: Holding) -> tuple[str, ...]:
         one.account or "-",
         printable(one.permission_set) or "-",
         printable(one.application) or "-",
-        printable(one.group) or "directly",
+        _group(one),
         printable(one.origin) or "-",
         printable(one.member_by) or "-",
         day(one.since, never="not known"),
     )
+
+
+def _group(one: Holding) -> str:
+    through = f" (through {printable(one.through)})" if one.through else ""
+    return f"{printable(one.group)}{through}" if one.group else "directly"
 
 
 def _in_words(policies: dict[str, Any]) -> str:
@@ -252,6 +257,7 @@ def _as_dict(one: Holding) -> dict[str, Any]:
         "permissionSetArn": one.permission_set_arn or None,
         "application": one.application or None,
         "group": one.group or None,
+        "through": one.through or None,
         "origin": one.origin or None,
         "memberBy": one.member_by or None,
         "since": when(one.since),

@@ -9,6 +9,7 @@ from scim_bridge.cli.output import day, json_option, print_json, print_table, wh
 from scim_bridge.cli.parameters import Period
 from scim_bridge.scim import credentials
 from scim_bridge.scim.credentials import IssuedToken, Registration, TokenRecord
+from scim_bridge.scim.dialect import DIALECTS, DialectName
 
 DAYS = click.FloatRange(min=0, min_open=True, max=36500)
 
@@ -34,6 +35,13 @@ def command() -> None:
     is_flag=True,
     help="The client may say which permission sets and applications users and groups get.",
 )
+@click.option(
+    "--dialect",
+    type=click.Choice(tuple(DIALECTS)),
+    default="tolerant",
+    show_default=True,
+    help="Whether known deviations from the SCIM standard are understood, or refused.",
+)
 @click.option("--expires", type=DAYS, metavar="DAYS", help="End the token after so many days.")
 @json_option
 @audited()
@@ -44,6 +52,7 @@ def add(
     *,
     read_only: bool,
     entitlements: bool,
+    dialect: DialectName,
     expires: float | None,
     as_json: bool,
 ) -> None:
@@ -63,6 +72,7 @@ def add(
             name,
             read_only=read_only,
             entitlements=entitlements,
+            dialect=dialect,
             expires_days=expires,
         )
     _print_issued(issued, as_json=as_json)
@@ -148,6 +158,7 @@ def _print_issued(issued: IssuedToken, *, as_json: bool) -> None:
                 "token": issued.token,
                 "read_only": issued.read_only,
                 "entitlements": issued.entitlements,
+                "dialect": issued.dialect,
                 "created": when(issued.created),
                 "expires": when(issued.expires),
             }
@@ -165,6 +176,7 @@ def _client(client: Registration) -> dict[str, object]:
         "name": client.name,
         "read_only": client.read_only,
         "entitlements": client.entitlements,
+        "dialect": client.dialect,
         "created": when(client.created),
         "revoked": when(client.revoked),
         "tokens": [
@@ -180,11 +192,11 @@ def _client(client: Registration) -> dict[str, object]:
 
 def _print_clients(found: tuple[Registration, ...]) -> None:
     rows = [
-        (client.name, _scope(client), *_token(client, token))
+        (client.name, _scope(client), client.dialect, *_token(client, token))
         for client in found
         for token in client.tokens
     ]
-    print_table(("client", "scope", "token", "made", "ends", "last used"), rows)
+    print_table(("client", "scope", "dialect", "token", "made", "ends", "last used"), rows)
 
 
 def _scope(client: IssuedToken | Registration) -> str:

@@ -15,9 +15,10 @@ from scim_bridge.cli.finding import Finding, State
 from scim_bridge.cli.finding import tried as _tried
 from scim_bridge.cli.invocation import Invocation, advise, opened, pass_invocation
 from scim_bridge.cli.output import json_option, lasting, print_json
+from scim_bridge.directory import nesting
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.seal_key import load_key
-from scim_bridge.errors import BridgeError, DatabaseUnavailable, SettingsError
+from scim_bridge.errors import BridgeError, DatabaseUnavailable, OperatorError, SettingsError
 from scim_bridge.identity_center.center import connect
 from scim_bridge.identity_center.credentials import authority
 from scim_bridge.identity_center.store_center import LIMITS
@@ -85,6 +86,7 @@ def _of_directory(settings: Settings) -> Iterator[Finding]:
             yield _of_writing(database, settings)
             yield _tried("audit key", lambda: _key(settings, database))
             yield _of_clients(database)
+            yield from _of_nestings(database, settings)
             yield from _of_extraction(database, settings)
     except DatabaseUnavailable as error:
         yield _unavailable(settings, error)
@@ -131,6 +133,13 @@ def _of_extraction(database: Database, settings: Settings) -> Iterator[Finding]:
 def _key(settings: Settings, database: Database) -> str:
     load_key(settings.audit, database)
     return "is there and readable by its owner only"
+
+
+def _of_nestings(database: Database, settings: Settings) -> Iterator[Finding]:
+    try:
+        nesting.check(database, skipped=settings.groups.nested == "skip")
+    except OperatorError as error:
+        yield Finding(what="groups", state="wrong", said=str(error))
 
 
 def _of_clients(database: Database) -> Finding:

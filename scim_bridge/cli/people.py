@@ -10,10 +10,10 @@ from scim_bridge.app import Bridge
 from scim_bridge.cli.invocation import advise
 from scim_bridge.cli.names import called, group_names, listed, printable
 from scim_bridge.cli.output import day
-from scim_bridge.directory.memberships import groups_of
 from scim_bridge.sync.access import FIRST_LOOK
 from scim_bridge.sync.cuts import sessions_until
 from scim_bridge.sync.marks import Key, Mark, State
+from scim_bridge.sync.neighbours import groups_of
 from scim_bridge.sync.overview import Waiting, waiting
 from scim_bridge.sync.pause import Pause, paused
 from scim_bridge.sync.worker import Lane
@@ -134,8 +134,7 @@ def _unsettled(bridge: Bridge, user_id: str) -> list[_Work]:
     """
     with bridge.database.reading():
         link = bridge.observations.link(Key(kind="user", id=user_id))
-        joined = groups_of(bridge.database, [user_id]).get(user_id, ())
-        groups = {membership.group_id for membership in joined}
+        groups = {group.id for group in groups_of(bridge.database, user_id)}
         principal = link.target_id if link else None
         own, access = bridge.lanes
         marks = [

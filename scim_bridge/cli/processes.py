@@ -45,10 +45,15 @@ log = structlog.get_logger(__name__)
 
 
 def check(settings: Settings) -> None:
-    """Raise now what would end every process as soon as it starts (`SettingsError`)."""
+    """Raise now what would end every process as soon as it starts (`SettingsError`), and forget
+    what an earlier run knew of Identity Center's doors.
+
+    Before any process starts: what one of them has found since must not be forgotten.
+    """
     bridge = build(settings)
     try:
         bridge.worker()
+        bridge.forget_door()
     finally:
         bridge.close()
 
@@ -92,7 +97,6 @@ def deliver(settings: Settings, *, calling: int = 1) -> None:
     """
     bridge = build(settings, processes=calling)
     try:
-        bridge.forget_door()
         _work_until_told(bridge)
     finally:
         bridge.close()

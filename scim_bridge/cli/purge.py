@@ -35,6 +35,7 @@ def command(invocation: Invocation, user: str, *, yes: bool) -> None:
             click.confirm(_question(user, len(records)), abort=True, err=True)
         purge.end(records)
         for user_id in records:
+            purge.await_gifts(user_id)
             deliver(bridge, user_id)
             purge.erase(user_id)
     click.echo(f"Erased, as far as the bridge and Identity Center know: {', '.join(records)}")
@@ -54,4 +55,6 @@ def _purge(bridge: Bridge) -> Purge:
         observations=bridge.observations,
         held=bridge.held,
         marks=(bridge.marks, bridge.access_marks),
+        sso_admin=bridge.apis.sso_admin if bridge.apis else None,
+        call_seconds=bridge.settings.identity_center.timeout,
     )

@@ -16,6 +16,7 @@ from scim_bridge.cli.assembled import assembled
 from scim_bridge.cli.invocation import Invocation, audited, pass_invocation
 from scim_bridge.cli.names import called, group_names, listed, people, printable, user_names
 from scim_bridge.cli.output import json_option, print_json, print_table
+from scim_bridge.directory import nesting
 from scim_bridge.sync import TARGET
 from scim_bridge.sync.held import Loss
 from scim_bridge.sync.journal import journalled
@@ -81,6 +82,7 @@ def command(
     """
     with assembled(invocation.settings()) as bridge:
         refuse_while_paused(bridge.database)
+        nesting.check(bridge.database, skipped=bridge.settings.groups.nested == "skip")
         result = synced(bridge, retry=retry, approve=approve, reject=reject, quiet=as_json)
         if as_json:
             print_json(_as_dict(bridge, result))

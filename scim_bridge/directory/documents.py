@@ -32,7 +32,7 @@ def document_of(resource: Resource[Any]) -> Document:
 
     Raises `InvalidValueException` for a string that no database stores: one with a NUL character.
     """
-    dumped = resource.model_dump(scim_ctx=Context.DEFAULT)
+    dumped = _without_members(resource).model_dump(scim_ctx=Context.DEFAULT)
     document = without_grants(_returnable(type(resource), dumped))
     for name in _ADDED:
         document.pop(name, None)
@@ -42,6 +42,13 @@ def document_of(resource: Resource[Any]) -> Document:
                 attribute=name, detail=f"{name} holds a NUL character, which cannot be stored"
             )
     return document
+
+
+def _without_members(resource: Resource[Any]) -> Resource[Any]:
+    """The same without members, which may be many and are no part of a document."""
+    if getattr(resource, "members", None) is None:
+        return resource
+    return resource.model_copy(update={"members": None})
 
 
 def grants_of(resource: Resource[Any]) -> tuple[NamedGrant, ...]:

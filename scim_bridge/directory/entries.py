@@ -24,8 +24,11 @@ def record_write(database: Database, write: Write) -> None:
     if write.kind == "group":
         _record_members(database, Action.MEMBER_ADDED, write.id, write.added)
         _record_members(database, Action.MEMBER_REMOVED, write.id, write.removed)
+        _record_nested(database, Action.MEMBER_ADDED, write.id, write.nested)
+        _record_nested(database, Action.MEMBER_REMOVED, write.id, write.unnested)
+    take_out = _record_members if write.kind == "user" else _record_nested
     for group_id in write.left:
-        _record_members(database, Action.MEMBER_REMOVED, group_id, (write.id,))
+        take_out(database, Action.MEMBER_REMOVED, group_id, (write.id,))
     _record_grants(database, Action.REVOKED, write, write.ended)
     _record_grants(database, Action.GRANTED, write, write.begun)
 
@@ -34,6 +37,13 @@ def _record_members(
     database: Database, action: Action, group_id: str, members: tuple[str, ...]
 ) -> None:
     record_members(database, action=action, group_id=group_id, members=members)
+
+
+def _record_nested(
+    database: Database, action: Action, group_id: str, inner: tuple[str, ...]
+) -> None:
+    for inner_id in inner:
+        record(database, action=action, kind="group", resource_id=inner_id, related_id=group_id)
 
 
 def _record_grants(

@@ -88,11 +88,14 @@ def condition(scim_filter: ScimFilter[Any], model: type[Resource[Any]], table: T
 def sort_key(binding: AttributeBinding, table: Table) -> ColumnElement[Any]:
     """The value a row is sorted by, NULL where it has none (RFC 7644 §3.4.2.3).
 
-    A multi-valued attribute is sorted by its primary value, or else by its first.
+    A multi-valued attribute is sorted by its primary value, or else by its first. A resource's own
+    address is sorted by what is known of it: all addresses begin alike.
 
     Raises `InvalidFilterException` for an attribute that is not stored.
     """
     attributes = _Attributes(table)
+    if attributes.is_location(binding):
+        return literal(f"{table.name.capitalize()}/") + table.c.id
     if binding.is_multivalued:
         return attributes.entries(binding).first(binding)
     return attributes.value(binding).comparable
@@ -284,6 +287,10 @@ class _Attributes:
                 # The location depends on the URL a client uses.
                 raise _not_stored(binding)
 
+    def is_location(self, binding: AttributeBinding) -> bool:
+        """Whether it is the address of the resource itself."""
+        return self._names(binding) == ("meta", "location")
+
     def _names(self, binding: AttributeBinding) -> tuple[str, str]:
         return (
             _name(binding.model, binding.field_name),
@@ -420,6 +427,9 @@ class _MembershipEntries:
 
     def first(self, binding: AttributeBinding) -> ColumnElement[Any]:
         name = _name(binding.field_type, binding.sub_field_name)
+        if name == "$ref":
+            # All these addresses begin alike, and end with the id.
+            name = "value"
         return (
             select(self.value(binding, name).comparable)
             .select_from(self._from)

@@ -5,10 +5,10 @@ and costs what the set costs, whatever the size of the group.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, func, insert, not_, select, update
+from sqlalchemy import ColumnElement, func, insert, not_, select, update
 
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.tables import groups, memberships
@@ -29,16 +29,35 @@ _GIVEN = not_(memberships.c.origin.startswith(RULE))
 
 @dataclass(frozen=True, kw_only=True)
 class Moves:
-    """Whose membership of a group began and ended."""
+    """Whose membership of a group began and ended, and which groups were put into it."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     # The rows that began.
     rows: tuple[int, ...] = ()
+    # The groups that were put into the group, and those that were taken out of it.
+    nested: tuple[str, ...] = ()
+    unnested: tuple[str, ...] = ()
+    # The rows of nestings that began.
+    nesting_rows: tuple[int, ...] = ()
+    # The people of the groups that were taken out.
+    let_go: tuple[str, ...] = ()
 
     @property
     def everyone(self) -> tuple[str, ...]:
         return self.added + self.removed
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.added or self.removed or self.nested or self.unnested)
+
+    def then(self, other: "Moves") -> "Moves":
+        return Moves(
+            **{
+                each.name: (*getattr(self, each.name), *getattr(other, each.name))
+                for each in fields(self)
+            }
+        )
 
 
 NO_MOVES = Moves()
@@ -50,6 +69,8 @@ class Membership:
 
     group_id: str
     display: str
+    # Through a group that is in it, not by a membership of its own.
+    indirect: bool = False
 
 
 def add(
@@ -101,7 +122,7 @@ def replace(
         gone = [member_id for member_id in present if member_id not in wanted]
         ended = remove(database, group_id, gone, at=at)
         begun = add(database, group_id, wanted, origin, at=at)
-        return Moves(added=begun.added, removed=ended.removed, rows=begun.rows)
+        return ended.then(begun)
 
 
 def end_rows(database: Database, rows: Sequence[int], *, at: float) -> Moves:
@@ -156,11 +177,6 @@ def last_origin(database: Database, group_id: str, member_id: str) -> str | None
             .limit(1)
         )
         return origin
-
-
-def member_ids(group_id: str) -> Select[str]:
-    """The query of a group's current members, for use in a statement."""
-    return select(_columns.member_id).where(_columns.group_id == group_id, CURRENT)
 
 
 def members(database: Database, group_ids: Iterable[str]) -> dict[str, list[str]]:

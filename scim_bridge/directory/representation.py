@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from scim2_models import Path, Resource, ResponseParameters
 from sqlalchemy import Row
 
-from scim_bridge.directory import assignments, memberships
+from scim_bridge.directory import assignments, memberships, nesting
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.documents import Document
 from scim_bridge.directory.entitlements import PROVISIONING, NamedGrant, as_json, extension_of
@@ -155,13 +155,19 @@ def _is_kept(
 def _entries(database: Database, kind: Kind, ids: Sequence[str]) -> Mapping[str, list[Document]]:
     """The `members` of groups, or the `groups` of users, by id."""
     if kind is GROUP:
+        people, inner = memberships.members(database, ids), nesting.inner_groups(database, ids)
         return {
-            group_id: [_member(member_id) for member_id in member_ids]
-            for group_id, member_ids in memberships.members(database, ids).items()
+            group_id: [
+                *(_member(member_id) for member_id in people.get(group_id, ())),
+                *(_inner(inner_id) for inner_id in inner.get(group_id, ())),
+            ]
+            for group_id in people.keys() | inner.keys()
         }
+    direct = memberships.groups_of(database, ids)
+    inherited = nesting.inherited_groups(database, ids)
     return {
-        user_id: [_group(held) for held in of_user]
-        for user_id, of_user in memberships.groups_of(database, ids).items()
+        user_id: _groups(direct.get(user_id, ()), inherited.get(user_id, ()))
+        for user_id in direct.keys() | inherited.keys()
     }
 
 
@@ -172,10 +178,27 @@ def _member(user_id: str) -> Document:
     return {"value": user_id, "$ref": f"Users/{user_id}", "type": "User"}
 
 
+def _inner(group_id: str) -> Document:
+    return {"value": group_id, "$ref": f"Groups/{group_id}", "type": "Group"}
+
+
+def _groups(
+    direct: Sequence[memberships.Membership], inherited: Sequence[memberships.Membership]
+) -> list[Document]:
+    """The groups of a user, each once: those they are in themselves, then the others."""
+    own = {held.group_id for held in direct}
+    return [
+        _group(held)
+        for held in (*direct, *inherited)
+        if not held.indirect or held.group_id not in own
+    ]
+
+
 def _group(held: memberships.Membership) -> Document:
     return {
         "value": held.group_id,
         "$ref": f"Groups/{held.group_id}",
         "display": held.display,
-        "type": "direct",
+        # RFC 7643, section 4.1.2: "direct", or "indirect" through a nested group.
+        "type": "indirect" if held.indirect else "direct",
     }

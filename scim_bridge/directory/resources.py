@@ -48,13 +48,16 @@ from sqlalchemy import (
 from scim_bridge.directory import (
     actor,
     assignments,
+    audit,
     filters,
     history,
     memberships,
+    nesting,
     representation,
     uniqueness,
 )
 from scim_bridge.directory.assignments import NO_TURN, Turn
+from scim_bridge.directory.audit import Action
 from scim_bridge.directory.catalogue import Resolve, by_arn
 from scim_bridge.directory.comparison import folded
 from scim_bridge.directory.database import Database
@@ -83,6 +86,9 @@ MODELS: Mapping[str, type[Resource[Any]]] = MappingProxyType(
 # client's statement that there are no others; or not meant at all.
 MemberList = Literal["given", "replaced", "kept"]
 
+# `[groups] nested`: what becomes of a group that a client puts into a group.
+NestedGroups = Literal["skip", "flatten"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class StoredUser:
@@ -110,8 +116,9 @@ class Resources(ScimStorage):
 
     `written` is told of every change, inside its transaction; what it raises undoes the change.
     `restore_within` is how long a deactivated person's memberships and grants wait for a return, in
-    seconds. `resolve` knows what names of permission sets and applications mean, `provisioning` how
-    a resource stands at the target.
+    seconds. `nested` is `[groups] nested`: a group among the members of a group is left out with a
+    warning, or gives its people to the outer one. `resolve` knows what names of permission sets and
+    applications mean, `provisioning` how a resource stands at the target.
 
     A version covers a resource's document, its grants and its memberships, `groups` of a user
     included;
@@ -129,6 +136,7 @@ class Resources(ScimStorage):
         models: Mapping[str, type[Resource[Any]]] = MODELS,
         written: Callable[[Write], None] = _unheard,
         restore_within: float = RESTORE_WITHIN,
+        nested: NestedGroups = "skip",
         resolve: Resolve = by_arn,
         provisioning: Provisioning = unprovisioned,
         clock: Callable[[], float] = time.time,
@@ -138,6 +146,7 @@ class Resources(ScimStorage):
         self.models = models
         self.written = written
         self.restore_within = restore_within
+        self.nested = nested
         self.resolve = resolve
         self.provisioning = provisioning
         self.clock = clock
@@ -288,7 +297,7 @@ class Resources(ScimStorage):
             if kind is GROUP:
                 moves = self._add(resource_id, _member_ids(resource), at)
             turn = self._state(kind, resource_id, granted, at)
-            self._raise_users(moves.everyone)
+            self._raise_moved(moves)
             self._tell(
                 Write(
                     kind=kind.name,
@@ -298,8 +307,7 @@ class Resources(ScimStorage):
                     after=document,
                     version=1,
                     version_before=0,
-                    added=moves.added,
-                    rows=moves.rows,
+                    **_of_moves(moves),
                     **_of_grants(turn),
                 ),
                 at,
@@ -403,6 +411,14 @@ class Resources(ScimStorage):
             )
             return write.version
 
+    def unnest(self) -> int:
+        """Take every group out of the groups it is in. Returns how many there were."""
+        with self.database.transaction():
+            nested = nesting.every_nesting(self.database)
+            for group_id, inner in nested.items():
+                self.change_members(group_id, remove=inner)
+            return sum(map(len, nested.values()))
+
     def set_active(self, user_id: str, *, active: bool) -> Write | None:
         """Activate or deactivate a user. None when there is nothing to change.
 
@@ -429,9 +445,12 @@ class Resources(ScimStorage):
                     "it was deleted, so create it again first"
                 ) from error
             at = self._now()
-            origin = memberships.last_origin(self.database, group_id, member_id)
-            origin = origin or actor.current().name
-            moves = memberships.add(self.database, group_id, [member_id], origin, at=at)
+            moves = NO_MOVES
+            # Who is back through an inner group must not stay when they leave that one later.
+            if member_id not in nesting.people(self.database, [group_id]):
+                origin = memberships.last_origin(self.database, group_id, member_id)
+                origin = origin or actor.current().name
+                moves = memberships.add(self.database, group_id, [member_id], origin, at=at)
             return self._rewrite(GROUP, row, row.document, at, moves=moves)
 
     def reopen_grant(self, kind_name: KindName, resource_id: str, grant: Grant) -> bool:
@@ -492,7 +511,8 @@ class Resources(ScimStorage):
         """Bring a user back to what they were before a deactivation or a deletion.
 
         For an operator who rejects a held loss: a deleted user is there again under the same id,
-        active, with the memberships the deletion ended. Returns the groups of those.
+        active, with the memberships the deletion ended. Returns the groups of those, and those
+        that these are in.
 
         Raises `OperatorError` when somebody else has the user's name or e-mail by now.
         """
@@ -514,6 +534,7 @@ class Resources(ScimStorage):
                     f"user {user_id} cannot come back: {error.detail} by somebody else"
                 ) from error
             back = memberships.reopen_member(self.database, user_id, ended_at=row.deleted_at, at=at)
+            outer = nesting.outer_groups(self.database, back)
             self._raise_groups(back, at)
             again = assignments.reopen(
                 self.database, "user", user_id, ended_at=row.deleted_at, at=at
@@ -533,7 +554,7 @@ class Resources(ScimStorage):
                 ),
                 at,
             )
-            return back
+            return (*back, *outer)
 
     def undo(self, write: Write) -> Write | None:
         """Take back what a write changed, since the target refused it. None when nothing is.
@@ -553,11 +574,13 @@ class Resources(ScimStorage):
             if write.before is None:
                 return self._end(kind, row, at, undo=True)
             document = row.document if write.before == write.after else write.before
-            moves = memberships.end_rows(self.database, write.rows, at=at)
+            moves = memberships.end_rows(self.database, write.rows, at=at).then(
+                nesting.end_rows(self.database, write.nesting_rows, at=at)
+            )
             turn = assignments.end_rows(
                 self.database, write.grant_rows, at=at, resolve=self.resolve
             )
-            if document == row.document and not moves.removed and not turn.changed:
+            if document == row.document and not moves.changed and not turn.changed:
                 return None
             return self._rewrite(kind, row, document, at, moves=moves, turn=turn, undo=True)
 
@@ -604,11 +627,11 @@ class Resources(ScimStorage):
             turn = turn.then(self._end_old_grants(row, at))
         if stated is not None:
             turn = turn.then(self._state(kind, row.id, stated, at))
-        changed = document != row.document or bool(moves.everyone) or turn.changed
+        changed = document != row.document or moves.changed or turn.changed
         left: tuple[str, ...] = ()
         if changed:
             left = self._change(kind, row, document, columns, at)
-            self._raise_users(moves.everyone)
+            self._raise_moved(moves)
         write = Write(
             kind=kind.name,
             id=row.id,
@@ -617,13 +640,12 @@ class Resources(ScimStorage):
             after=document,
             version=row.version + changed,
             version_before=row.version,
-            added=moves.added,
-            removed=moves.removed,
-            rows=moves.rows,
             named=named,
             replaced=replaced,
             left=left,
+            outer=nesting.outer_groups(self.database, [row.id]) if moves.changed else (),
             undo=undo,
+            **_of_moves(moves),
             **_of_grants(turn),
         )
         if changed or named or replaced or turn.revoked:
@@ -640,7 +662,7 @@ class Resources(ScimStorage):
             changes["deactivated_at"] = _deactivated_at(row, document, at)
             left = self._leave_on_return(row, document, at)
         elif columns["display_name"] != row.display_name:
-            self._raise_members(row.id)
+            self._raise_members([row.id])
         self._set(kind, row.id, version=row.version + 1, last_modified=at, **changes)
         return left
 
@@ -676,6 +698,7 @@ class Resources(ScimStorage):
         """Delete a row for SCIM, with its memberships, and tell."""
         moves = NO_MOVES
         left: tuple[str, ...] = ()
+        outer: tuple[str, ...] = ()
         turn = assignments.end_resource(
             self.database, kind.name, row.id, at=at, resolve=self.resolve
         )
@@ -683,8 +706,11 @@ class Resources(ScimStorage):
             left = memberships.end_member(self.database, row.id, at=at)
             self._raise_groups(left, at)
         else:
-            moves = memberships.end_group(self.database, row.id, at=at)
-            self._raise_users(moves.removed)
+            outer = nesting.outer_groups(self.database, [row.id])
+            self._raise_members([row.id])
+            emptied, left = nesting.end_group(self.database, row.id, at=at)
+            moves = memberships.end_group(self.database, row.id, at=at).then(emptied)
+            self._raise_groups(left, at)
         self._set(kind, row.id, version=row.version + 1, last_modified=at, deleted_at=at)
         write = Write(
             kind=kind.name,
@@ -694,9 +720,10 @@ class Resources(ScimStorage):
             after=None,
             version=row.version + 1,
             version_before=row.version,
-            removed=moves.removed,
             left=left,
+            outer=outer,
             undo=undo,
+            **_of_moves(moves),
             **_of_grants(turn),
         )
         self._tell(write, at)
@@ -737,13 +764,20 @@ class Resources(ScimStorage):
                     update(users).where(users.c.id.in_(chunk)).values(version=users.c.version + 1)
                 )
 
-    def _raise_members(self, group_id: str) -> None:
-        """Raise the versions of a group's members, who see its name."""
-        member_ids = memberships.member_ids(group_id)
+    def _raise_moved(self, moves: Moves) -> None:
+        """Raise the versions of users who see other groups after moves."""
+        self._raise_users(moves.everyone)
+        if moves.nested or moves.unnested:
+            self._raise_members([*moves.nested, *moves.unnested])
+
+    def _raise_members(self, group_ids: Collection[str]) -> None:
+        """Raise the versions of the members of groups, who see the names of those."""
         with self.database.transaction() as connection:
-            connection.execute(
-                update(users).where(users.c.id.in_(member_ids)).values(version=users.c.version + 1)
-            )
+            for chunk in memberships.chunks(group_ids):
+                within = nesting.people_of(chunk)
+                connection.execute(
+                    update(users).where(users.c.id.in_(within)).values(version=users.c.version + 1)
+                )
 
     def _raise_groups(self, group_ids: Collection[str], at: float) -> None:
         """Raise the versions of groups whose members changed."""
@@ -786,28 +820,68 @@ class Resources(ScimStorage):
             wanted = [member for member in dict.fromkeys(replace) if member not in going]
             return self._replace(group_id, [*wanted, *coming], at)
         ended = memberships.remove(self.database, group_id, going, at=at)
-        begun = self._add(group_id, coming, at, origin=origin)
-        return Moves(added=begun.added, removed=ended.removed, rows=begun.rows)
+        unnested = nesting.remove(self.database, group_id, going, at=at)
+        return ended.then(unnested).then(self._add(group_id, coming, at, origin=origin))
 
     def _add(
         self, group_id: str, member_ids: Sequence[str], at: float, *, origin: str | None = None
     ) -> Moves:
-        self._refuse_strangers(member_ids)
+        people, inner = self._told_apart(group_id, member_ids)
         origin = origin or actor.current().name
-        return memberships.add(self.database, group_id, member_ids, origin, at=at)
+        moves = memberships.add(self.database, group_id, people, origin, at=at)
+        if not inner:
+            return moves
+        return moves.then(nesting.add(self.database, group_id, inner, origin, at=at))
 
     def _replace(self, group_id: str, member_ids: Sequence[str], at: float) -> Moves:
-        self._refuse_strangers(member_ids)
-        return memberships.replace(self.database, group_id, member_ids, actor.current().name, at=at)
+        people, inner = self._told_apart(group_id, member_ids)
+        origin = actor.current().name
+        moves = memberships.replace(self.database, group_id, people, origin, at=at)
+        return moves.then(nesting.replace(self.database, group_id, inner, origin, at=at))
 
-    def _refuse_strangers(self, member_ids: Sequence[str]) -> None:
+    def _told_apart(
+        self, group_id: str, member_ids: Sequence[str]
+    ) -> tuple[Sequence[str], Sequence[str]]:
+        """The users among the members a client states, and the groups that are to be nested.
+
+        Raises `InvalidValueException` for what is neither, and for a group that would be in itself.
+        """
         strangers = set(member_ids) - self._live(users, member_ids)
         if not strangers:
-            return
-        if nested := self._live(groups, sorted(strangers)):
-            raise _nested(min(nested))
-        raise InvalidValueException(
-            attribute="members", detail=f"there is no user {min(strangers)!r} to be a member"
+            return member_ids, ()
+        inner = sorted(self._live(groups, sorted(strangers)))
+        if unknown := strangers.difference(inner):
+            raise InvalidValueException(
+                attribute="members",
+                detail=f"there is no user or group {min(unknown)!r} to be a member",
+            )
+        people = [member_id for member_id in member_ids if member_id not in strangers]
+        if self.nested == "skip":
+            self._warn_of_nested(group_id, inner)
+            return people, ()
+        nesting.held_still(self.database, inner)
+        if circle := {group_id, *nesting.outer_groups(self.database, [group_id])}.intersection(
+            inner
+        ):
+            raise InvalidValueException(
+                attribute="members",
+                detail=f"group {min(circle)!r} cannot be a member: it is this group, or holds it",
+            )
+        return people, inner
+
+    def _warn_of_nested(self, group_id: str, inner: Sequence[str]) -> None:
+        audit.record(
+            self.database,
+            action=Action.WARNING,
+            kind="group",
+            resource_id=group_id,
+            outcome="not applied",
+            facts={
+                "attribute": "members",
+                "groups": list(inner),
+                "why": "Identity Center has no nested groups: assign the groups themselves, or set "
+                '[groups] nested = "flatten"',
+            },
         )
 
     def _live(self, table: Table, ids: Sequence[str]) -> set[str]:
@@ -827,24 +901,19 @@ def _expect(row: Row[Any], version: str | None) -> None:
 def _member_ids(resource: Resource[Any]) -> list[str]:
     """The ids of a group's members, each once.
 
-    Raises `InvalidValueException` for a member without an id, and for one that is said to be a
-    group.
+    Raises `InvalidValueException` for a member without an id.
     """
     found: dict[str, None] = {}
     for member in getattr(resource, "members", None) or ():
         if member.value is None:
             raise InvalidValueException(attribute="members", detail="a member has no value")
-        if (getattr(member, "type", None) or "").lower() == "group":
-            raise _nested(member.value)
         found[member.value] = None
     return list(found)
 
 
-def _nested(group_id: str) -> InvalidValueException:
-    return InvalidValueException(
-        attribute="members",
-        detail=f"{group_id!r} is a group: Identity Center has no nested groups",
-    )
+def _of_moves(moves: Moves) -> dict[str, Any]:
+    """What a write tells of the people and groups in a group."""
+    return {each.name: getattr(moves, each.name) for each in fields(moves)}
 
 
 def _of_grants(turn: Turn) -> dict[str, Any]:

@@ -103,6 +103,23 @@ memberships = Table(
     Index("ix_memberships_member", "member_id", "valid_to"),
 )  # fmt: skip
 
+# Which group is in which, as rows that begin and end: the people of the inner one are in both.
+nestings = Table(
+    "nestings",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    # The outer group, and the one in it.
+    Column("group_id", String(36), nullable=False),
+    Column("inner_id", String(36), nullable=False),
+    # Who put it there, as of a membership.
+    Column("origin", Text, nullable=False),
+    Column("valid_from", Float, nullable=False),
+    Column("valid_to", Float),
+    Index("uq_nestings_current", "group_id", "inner_id", unique=True,
+          sqlite_where=CURRENT, postgresql_where=CURRENT),
+    Index("ix_nestings_inner", "inner_id", "valid_to"),
+)  # fmt: skip
+
 # What principals are entitled to by the directory, as rows that begin and end. An account
 # assignment has an account and a permission set, an application assignment an application.
 assignments = Table(
@@ -539,6 +556,8 @@ clients = Table(
     Column("read_only", Boolean, nullable=False),
     # Whether it may say what groups and users are entitled to.
     Column("entitlements", Boolean, nullable=False, server_default=false()),
+    # "tolerant" or "strict".
+    Column("dialect", String(16), nullable=False, server_default="tolerant"),
     Column("created", Float, nullable=False),
     Column("revoked_at", Float),
     Index("uq_clients_name", "name", unique=True, sqlite_where=text("revoked_at IS NULL"),

@@ -32,11 +32,20 @@ class Write:
     removed: tuple[str, ...] = ()
     # Of a group: the membership rows this write began, so that each can be taken back.
     rows: tuple[int, ...] = ()
+    # Of a group: the groups this write put into it and took out of it, the rows it began for that,
+    # and the people of those that were taken out.
+    nested: tuple[str, ...] = ()
+    unnested: tuple[str, ...] = ()
+    nesting_rows: tuple[int, ...] = ()
+    let_go: tuple[str, ...] = ()
+    # Of a group whose people changed: the groups that it is in, or was until this write.
+    outer: tuple[str, ...] = ()
     # Of a group: the user ids a client named for removal, members or not.
     named: tuple[str, ...] = ()
     # Of a group: the member list was stated as a whole (PUT, or a replace or remove of `members`).
     replaced: bool = False
-    # Of a user: groups whose membership ended with this write (a deletion; a return too late).
+    # Of a user: groups whose membership ended with this write (a deletion; a return too late). Of a
+    # group that was deleted: the groups it was in.
     left: tuple[str, ...] = ()
     # Grants whose row this write began, and grants that a client took away by name or whose row it
     # ended; as far as they are known by ARN.

@@ -81,6 +81,7 @@ OPERATIONS: Mapping[str, Operation] = {
             "assignments",
             "CreateAccountAssignment DeleteAccountAssignment "
             "DescribeAccountAssignmentCreationStatus DescribeAccountAssignmentDeletionStatus "
+            "ListAccountAssignmentCreationStatus "
             "CreateApplicationAssignment DeleteApplicationAssignment",
         ),
         _operations(

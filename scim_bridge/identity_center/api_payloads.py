@@ -75,6 +75,8 @@ class AssignmentStatus:
     request_id: str
     state: AsyncState
     failure_reason: str | None = None
+    # Whose assignment it is. A list of requests does not say it.
+    principal: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,6 +276,10 @@ class _StatusSchema(_Shown):
     failure_reason = _perhaps("FailureReason")
 
 
+class _AssignmentStatusSchema(_StatusSchema):
+    principal = _perhaps("PrincipalId")
+
+
 class _AccountAssignmentSchema(_Shown):
     kind = _KindField(required=True, data_key="PrincipalType")
     principal = _given("PrincipalId")
@@ -345,6 +351,7 @@ class _IdentitySchema(_Shown):
 
 _USER, _GROUP = _UserSchema(), _GroupSchema()
 _STATUS = _StatusSchema()
+_ASSIGNMENT_STATUS = _AssignmentStatusSchema()
 _DESCRIBED = _DescribedPermissionSet()
 
 MEMBERSHIP = _MembershipSchema()
@@ -434,7 +441,11 @@ def read_permission_set(shown: Any) -> PermissionSet:
 
 
 def read_assignment_status(answer: Answer, member: str) -> AssignmentStatus:
-    return AssignmentStatus(**read(_STATUS, (answer.body or {}).get(member)))
+    return read_assignment_progress((answer.body or {}).get(member))
+
+
+def read_assignment_progress(shown: Any) -> AssignmentStatus:
+    return AssignmentStatus(**read(_ASSIGNMENT_STATUS, shown))
 
 
 def read_provisioning_status(answer: Answer) -> ProvisioningStatus:

@@ -197,6 +197,9 @@ _CALLS: Mapping[str, Call] = {
     "DescribeAccountAssignmentCreationStatus": lambda s: s.apis.sso_admin.creation_status(
         NOBODY, **s.haste
     ),
+    "ListAccountAssignmentCreationStatus": _first(
+        lambda s: s.apis.sso_admin.creations_under_way(**s.haste)
+    ),
     "DescribeAccountAssignmentDeletionStatus": lambda s: s.apis.sso_admin.deletion_status(
         NOBODY, **s.haste
     ),

@@ -109,6 +109,13 @@ class Probe:
             and self._takes(lambda: self.scim.patch_group(group, joins))
         )
 
+    def strict_removals(self) -> bool:
+        user, group = self._user(), self._group()
+        self.scim.patch_group(group, patch_body([member_operation("add", [user])]))
+        self.scim.patch_user(user, patch_body(patch_operations({"active": False})))
+        leaves = patch_body([member_operation("remove", [user])])
+        return not self._takes(lambda: self.scim.patch_group(group, leaves))
+
     def add_existing_member(self) -> str:
         user, group = self._user(), self._group()
         joins = patch_body([member_operation("add", [user])])
@@ -346,6 +353,11 @@ QUESTIONS = (
         "edits and new memberships of a disabled user over SCIM",
         Probe.strict_disabled,
         {True: "they are refused", False: "they are taken"},
+    ),
+    _question(
+        "taking a disabled user out of a group over SCIM",
+        Probe.strict_removals,
+        {True: "it is refused, and done by the Identity Store API", False: "it is taken"},
     ),
     _question(
         "adding somebody who is a member already",

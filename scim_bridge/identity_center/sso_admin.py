@@ -24,6 +24,7 @@ from scim_bridge.identity_center.api_payloads import (
     PermissionSet,
     ProvisioningStatus,
     read,
+    read_assignment_progress,
     read_assignment_status,
     read_permission_set,
     read_provisioning_status,
@@ -146,6 +147,21 @@ class SsoAdmin:
         asked = {"AccountAssignmentCreationRequestId": request_id}
         answer = self._ask("DescribeAccountAssignmentCreationStatus", asked, haste)
         return read_assignment_status(answer, "AccountAssignmentCreationStatus")
+
+    def creations_under_way(
+        self, *, turn_page: TurnPage | None = None, **haste: Unpack[Haste]
+    ) -> Iterator[AssignmentStatus]:
+        """The creations, by anybody, that AWS is not done with: no list shows them yet. Whose they
+        are is said by `creation_status` only.
+        """
+        shown = self._pages(
+            "ListAccountAssignmentCreationStatus",
+            {"Filter": {"Status": "IN_PROGRESS"}},
+            "AccountAssignmentsCreationStatus",
+            turn_page=turn_page,
+            **haste,
+        )
+        return map(read_assignment_progress, shown)
 
     def deletion_status(self, request_id: str, **haste: Unpack[Haste]) -> AssignmentStatus:
         asked = {"AccountAssignmentDeletionRequestId": request_id}

@@ -260,6 +260,11 @@ class Access:
             raise not_found(f"There is no request {request_id}.")
         return found
 
+    def creations(self) -> list[Work]:
+        """Every creation that was ever asked for, oldest first."""
+        self._settle()
+        return [one for one in self._work.values() if one.kind == "create"]
+
     def account(self, account_id: str) -> Account:
         for account in self.accounts:
             if account.id == account_id:

@@ -41,6 +41,8 @@ class Behaviour:
 
     # 9, 1.11: edits and new memberships of a disabled user are refused over SCIM.
     strict_disabled: bool = False
+    # 9, 1.11: taking a disabled user out of a group is refused over SCIM as well.
+    strict_removals: bool = False
     # 9, 1.1: the SCIM endpoint takes a signature, not only the bearer token.
     sigv4_on_scim: bool = True
     # 9, 1.8: PATCH add of somebody who is a member already: "ok" or "409".

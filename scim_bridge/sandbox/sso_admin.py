@@ -172,6 +172,17 @@ class SsoAdmin:
     def _provision_status(self, asked: Asked) -> Given:
         return _status(self._access.work(asked["ProvisionPermissionSetRequestId"], "provision"))
 
+    def _list_creations(self, asked: Asked) -> Given:
+        """Without the principal: only the status of one request names it. [documented]"""
+        wanted = asked.get("Filter", {}).get("Status")
+        found = [
+            (number, {name: shown[name] for name in ("Status", "RequestId", "CreatedDate")})
+            for number, work in enumerate(self._access.creations())
+            for shown in _status(work).values()
+            if wanted in (None, work.status)
+        ]
+        return self._page(found, asked, "AccountAssignmentsCreationStatus")
+
     def _list_assignments(self, asked: Asked) -> Given:
         wanted = (asked["AccountId"], asked["PermissionSetArn"])
         self._access.account(wanted[0])
@@ -277,6 +288,7 @@ _OPERATIONS: dict[str, Callable[[SsoAdmin, Asked], Given]] = {
     "DeleteAccountAssignment": SsoAdmin._delete_assignment,
     "DescribeAccountAssignmentCreationStatus": SsoAdmin._create_status,
     "DescribeAccountAssignmentDeletionStatus": SsoAdmin._delete_status,
+    "ListAccountAssignmentCreationStatus": SsoAdmin._list_creations,
     "ListAccountAssignments": SsoAdmin._list_assignments,
     "ListAccountAssignmentsForPrincipal": SsoAdmin._list_assignments_of,
     "ListAccountsForProvisionedPermissionSet": SsoAdmin._list_accounts_of,

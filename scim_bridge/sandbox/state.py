@@ -294,6 +294,8 @@ class IdentityStore:
             raise NotFound(f"members: {user_id} is no member")
         if change.joins:
             self._check_may_join(user_id)
+        elif is_member and behaviour.strict_removals and not self.user(user_id).active:
+            raise Invalid(f"members: the user {user_id} is disabled and cannot be edited")
 
     def delete_group(self, group_id: str) -> None:
         group = self.group(group_id)

@@ -231,7 +231,9 @@ def _refuse_problems(resource: Resource[Any]) -> None:
 
 def _problems(resource: Resource[Any]) -> Iterator[str]:
     if not isinstance(resource, User):
-        yield from map(str, problems_of_group(resource.model_dump()))
+        # Its members may be many, and are checked where they are stored.
+        apart = resource.model_copy(update={"members": None})
+        yield from map(str, problems_of_group(apart.model_dump()))
         return
     # Looked for on the resource: a name that could be read out of another one is still missing.
     missing = tuple(_missing(resource))

@@ -18,6 +18,7 @@ class InvalidToken(UnauthorizedException):
 
 
 _CALLER: ContextVar[Client] = ContextVar("caller")
+_TOKEN: ContextVar[str] = ContextVar("token")
 
 
 def caller() -> Client:
@@ -25,14 +26,20 @@ def caller() -> Client:
     return _CALLER.get()
 
 
+def token() -> str:
+    """The bearer token that the caller of this context showed."""
+    return _TOKEN.get()
+
+
 @contextmanager
-def calling(client: Client) -> Iterator[None]:
-    """Serve this client in the block."""
-    token = _CALLER.set(client)
+def calling(client: Client, authorization: str | None) -> Iterator[None]:
+    """Serve this client, authenticated by this Authorization header, in the block."""
+    was_caller, was_token = _CALLER.set(client), _TOKEN.set(_bearer_token(authorization))
     try:
         yield
     finally:
-        _CALLER.reset(token)
+        _CALLER.reset(was_caller)
+        _TOKEN.reset(was_token)
 
 
 Authenticate = Callable[[str | None], Client]

@@ -29,6 +29,8 @@ MAX_PATHS_LENGTH = 64_000
 MAX_VALUES = 1_000
 # The most members that the value of a remove names.
 MAX_REMOVED = 10_000
+# The most names and paths with a schema: each is compared with those that are known.
+MAX_QUALIFIED = 5_000
 
 _PARSED = frozenset({"filter", "path", "sortby", "attributes", "excludedattributes"})
 _UNCOUNTED = frozenset({"members", "value"})
@@ -61,13 +63,15 @@ def refuse_excess(payload: Any) -> None:
     :raises PayloadTooLargeException: For more than `MAX_OPERATIONS` operations.
     :raises SCIMException: 400 for whatever else is too long or too many.
     """
-    length_of_paths = 0
+    length_of_paths = qualified = 0
     for name, part in _parts(payload):
         match part:
             case str() if name in _PARSED:
                 length_of_paths += _length(name, part)
+                qualified += _has_schema(part)
             case dict():
                 length_of_paths += sum(_length("path", key) for key in part)
+                qualified += sum(map(_has_schema, part))
                 _refuse_many_removed(part)
             case list():
                 _refuse_many(name, len(part))
@@ -75,6 +79,11 @@ def refuse_excess(payload: Any) -> None:
             raise InvalidPathException(
                 detail=f"The paths with a filter have more than {MAX_PATHS_LENGTH} characters; "
                 "split the request"
+            )
+        if qualified > MAX_QUALIFIED:
+            raise InvalidValueException(
+                detail=f"More than {MAX_QUALIFIED} attributes are named with their schema; at most "
+                "that many are allowed in one request"
             )
 
 
@@ -108,6 +117,10 @@ def _parts(payload: Any) -> Iterator[tuple[str, Any]]:
                 waiting.extend((key.lower(), value) for key, value in part.items())
             case list():
                 waiting.extend((name, entry) for entry in part)
+
+
+def _has_schema(name: str) -> bool:
+    return name[:4].lower() == "urn:"
 
 
 def _length(name: str, text: str) -> int:

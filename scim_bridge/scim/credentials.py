@@ -25,6 +25,7 @@ from scim_bridge.directory.audit import Action
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.tables import client_tokens, clients
 from scim_bridge.errors import DatabaseUnavailable, OperatorError
+from scim_bridge.scim.dialect import DialectName
 
 # So that a token is known for one where it should not be, in a log or a repository.
 PREFIX = "scb_"
@@ -49,6 +50,8 @@ class Client:
     read_only: bool
     # Whether it may say what users and groups are granted.
     entitlements: bool = False
+    # How far it may depart from the standards (`scim_bridge.scim.dialect`).
+    dialect: DialectName = "tolerant"
 
 
 class Rejection(StrEnum):
@@ -66,6 +69,7 @@ class IssuedToken:
     name: str
     read_only: bool
     entitlements: bool
+    dialect: DialectName
     token: str = field(repr=False)
     # Seconds since 1970, as all times here.
     created: float
@@ -91,6 +95,7 @@ class Registration:
     name: str
     read_only: bool
     entitlements: bool
+    dialect: DialectName
     created: float
     revoked: float | None
     tokens: tuple[TokenRecord, ...]
@@ -111,7 +116,12 @@ def authenticate(database: Database, token: str, *, clock: Clock = time.time) ->
         return Rejection.EXPIRED
     if row.last_used_at is None or now - row.last_used_at >= _USED_EVERY:
         _note_use(database, row.digest, now)
-    return Client(name=row.name, read_only=row.read_only, entitlements=row.entitlements)
+    return Client(
+        name=row.name,
+        read_only=row.read_only,
+        entitlements=row.entitlements,
+        dialect=row.dialect,
+    )
 
 
 def add(
@@ -120,6 +130,7 @@ def add(
     *,
     read_only: bool = False,
     entitlements: bool = False,
+    dialect: DialectName = "tolerant",
     expires_days: float | None = None,
     clock: Clock = time.time,
 ) -> IssuedToken:
@@ -150,6 +161,7 @@ def add(
                 name=name,
                 read_only=read_only,
                 entitlements=entitlements,
+                dialect=dialect,
                 created=now,
             )
         )
@@ -159,6 +171,7 @@ def add(
             name=name,
             read_only=read_only,
             entitlements=entitlements,
+            dialect=dialect,
             now=now,
             lifetime=None if expires_days is None else _seconds(expires_days),
         )
@@ -170,6 +183,7 @@ def add(
             clock,
             expires=issued.expires,
             entitlements=entitlements,
+            dialect=dialect,
         )
         return issued
 
@@ -204,6 +218,7 @@ def rotate(
             name=name,
             read_only=client.read_only,
             entitlements=client.entitlements,
+            dialect=client.dialect,
             now=now,
             lifetime=_lifetime(tokens, expires_days),
         )
@@ -233,6 +248,7 @@ def registrations(database: Database) -> tuple[Registration, ...]:
                 name=row.name,
                 read_only=row.read_only,
                 entitlements=row.entitlements,
+                dialect=row.dialect,
                 created=row.created,
                 revoked=row.revoked_at,
                 tokens=tuple(_as_record(token) for token in _tokens(database, row.id)),
@@ -254,6 +270,7 @@ def _by_token(database: Database, token: str) -> Row[Any] | None:
                 clients.c.name,
                 clients.c.read_only,
                 clients.c.entitlements,
+                clients.c.dialect,
                 clients.c.revoked_at,
             )
             .join(clients, clients.c.id == client_tokens.c.client_id)
@@ -301,6 +318,7 @@ def _issue(
     name: str,
     read_only: bool,
     entitlements: bool,
+    dialect: DialectName,
     now: float,
     lifetime: float | None,
 ) -> IssuedToken:
@@ -315,6 +333,7 @@ def _issue(
         name=name,
         read_only=read_only,
         entitlements=entitlements,
+        dialect=dialect,
         token=token,
         created=now,
         expires=expires,

@@ -5,11 +5,14 @@ waits for the resource if it is being delivered, runs the write, and tries to br
 Center. The steps of a Bulk request are written one by one and left to the worker.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast
 
 from scim2_models import (
+    BaseModel,
     BulkOperation,
+    Error,
     Extension,
     ForbiddenException,
     InvalidValueException,
@@ -18,8 +21,10 @@ from scim2_models import (
     Resource,
     ResourceType,
     ResponseParameters,
+    SCIMException,
     UniquenessException,
 )
+from scim2_server.bulk import BulkStep
 from scim2_server.conditions import Conditions
 from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
@@ -34,6 +39,7 @@ from scim_bridge.directory.kinds import kind_of
 from scim_bridge.directory.resources import Resources
 from scim_bridge.scim.admission import Admitted, deactivation
 from scim_bridge.scim.authentication import caller
+from scim_bridge.scim.bulk import CircleBroken, Plan, Step, broken_at
 from scim_bridge.scim.entitlements import named_for_removal
 from scim_bridge.scim.members import MemberChanges, taken_apart
 from scim_bridge.scim.provider import Group, Member, User
@@ -44,6 +50,12 @@ T = TypeVar("T")
 # How often a write is made again after another one came between, when the client insists on no
 # version.
 ATTEMPTS = 5
+
+# The most that the audit trail names of what one request sent and nothing can take, and the length
+# of such a name at most.
+MAX_NAMED, MAX_NAME = 20, 200
+# Where the name of an attribute or a schema ends.
+_NO_NAME = re.compile(r"[^\w.:$-]", re.ASCII)
 
 # A group without its members, which are many.
 _WITHOUT_MEMBERS = ResponseParameters[Group](excluded_attributes=["members"])
@@ -85,11 +97,16 @@ class Handler(ScimHandler):
         """Create a resource (RFC 7644, section 3.3)."""
         with self.service.provider:
             resource_type, _ = self._target(request, Operation.create)
+            parameters = self.service.read_response_parameters(resource_type, request.query)
             resource = self.service.read_creation(
                 resource_type, request.body, request.header("Content-Type")
             )
             created = self._carried(lambda: self._create(resource_type, resource))
-            return self.service.creation_response(request.base_url, created)
+            if parameters.attributes:
+                created = self.storage.get(
+                    resource_type, cast(str, created.id), response_parameters=parameters
+                )
+            return self.service.creation_response(request.base_url, created, parameters)
 
     def replace(self, request: ScimRequest) -> ScimResponse:
         """Replace a resource (RFC 7644, section 3.5.1)."""
@@ -154,6 +171,88 @@ class Handler(ScimHandler):
 
         return self._delivery.carry(write)
 
+    # -- Bulk -----------------------------------------------------------
+
+    def bulk(self, request: ScimRequest) -> ScimResponse:
+        """Carry out a Bulk request (RFC 7644, section 3.7)."""
+        with self.service.provider:
+            self.service.route(request, Operation.bulk)
+            plan = self.service.read_bulk(request.body, request.header("Content-Type"))
+            for step in plan:
+                if isinstance(step, Step) and step.circle:
+                    self._run_circle(request, plan, step.circle)
+                else:
+                    plan.record(step, *self.run_bulk_step(request, plan, step))
+            return self.service.bulk_response(plan)
+
+    def _run_circle(self, request: ScimRequest, plan: Plan, circle: tuple[int, ...]) -> None:
+        """Make what refers to each other, all or nothing (RFC 7644, section 3.7.1)."""
+        try:
+            with self.storage.operation():
+                made = self._circle(request, plan, circle)
+        except CircleBroken as broken:
+            self._record_broken(request, plan, circle, broken.told)
+            return
+        except Exception as why:  # As the library has it: one step never fails the whole request.
+            failure = why
+            self._record_broken(request, plan, circle, lambda _index: failure)
+            return
+        for index, resource in made.items():
+            operation = plan.operations[index]
+            outcome = self.service.bulk_outcome(request.base_url, operation)
+            result = self.service.bulk_success(request.base_url, operation, outcome, resource)
+            plan.record(BulkStep(index), result, resource)
+
+    def _record_broken(
+        self,
+        request: ScimRequest,
+        plan: Plan,
+        circle: tuple[int, ...],
+        told: Callable[[int], Exception],
+    ) -> None:
+        """Nothing of a circle was made. `told`: the error of each of its operations."""
+        plan.forget(circle)
+        for index in circle:
+            outcome = self.service.bulk_outcome(request.base_url, plan.operations[index])
+            plan.record(BulkStep(index), self.service.bulk_failure(outcome, told(index)), None)
+
+    def _circle(
+        self, request: ScimRequest, plan: Plan, circle: tuple[int, ...]
+    ) -> dict[int, Resource[Any]]:
+        """Create each without what is not there yet, then give each the rest."""
+        made: dict[int, Resource[Any]] = {}
+        cut: dict[int, Any] = {}
+        for index in circle:
+            with broken_at(plan.operations[index], index):
+                resource_type = self._allowed_in_bulk(request, plan.operations[index])
+                first = plan.without_circle(index, circle)
+                cut[index] = first.data
+                made[index] = self._create(resource_type, cast(Resource[Any], first.data))
+                plan.created[cast(str, first.bulk_id)] = made[index]
+        for index in circle:
+            with broken_at(plan.operations[index], index):
+                made[index] = self._completed(plan, index, cut[index], made[index])
+        return made
+
+    def _completed(self, plan: Plan, index: int, cut: Any, made: Resource[Any]) -> Resource[Any]:
+        """What was made of a part of an operation's data, made of all of it."""
+        whole = cast(Resource[Any], plan.resolve(BulkStep(index)).data)
+        if whole == cut:
+            return made
+        resource_type = self.service.get_resource_type_of(made)
+        # What is dropped was named when the part was made.
+        return self._replaced(resource_type, cast(str, made.id), whole, Conditions())
+
+    def _allowed_in_bulk(
+        self, request: ScimRequest, operation: BulkOperation[Resource[Any]]
+    ) -> ResourceType:
+        """The resource type that a creation of a Bulk request is of, if it may be done."""
+        resource_type = self.service.route_bulk_operation(operation)
+        self.service.authorize_bulk_operation(request, operation, resource_type)
+        if isinstance(operation.response, Error):
+            raise SCIMException.from_error(operation.response)
+        return cast(ResourceType, resource_type)
+
     # -- Writes of any request, within its transaction ------------------
 
     def apply_bulk_operation(
@@ -185,7 +284,11 @@ class Handler(ScimHandler):
     ) -> Resource[Any]:
         """Apply a PATCH. A group comes back without its members unless it had to be loaded."""
         patch = self._patch_group if _is_group(resource_type) else self._patch_user
-        return _retried(lambda: patch(resource_type, resource_id, patch_op, conditions), conditions)
+        patched = _retried(
+            lambda: patch(resource_type, resource_id, patch_op, conditions), conditions
+        )
+        self._audit_dropped(patched, patch_op)
+        return patched
 
     def delete_resource(
         self, resource_type: ResourceType, resource_id: str, conditions: Conditions
@@ -203,9 +306,22 @@ class Handler(ScimHandler):
     def _create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         admitted = self.service.admission.creation(resource)
         self.service.entitlements.change(caller(), (), Stated(grants=grants_of(admitted)))
-        return self.storage.create(resource_type, admitted)
+        created = self.storage.create(resource_type, admitted)
+        self._audit_dropped(created, resource)
+        return created
 
     def _replace(
+        self,
+        resource_type: ResourceType,
+        resource_id: str,
+        replacement: Resource[Any],
+        conditions: Conditions,
+    ) -> Resource[Any]:
+        replaced = self._replaced(resource_type, resource_id, replacement, conditions)
+        self._audit_dropped(replaced, replacement)
+        return replaced
+
+    def _replaced(
         self,
         resource_type: ResourceType,
         resource_id: str,
@@ -225,6 +341,19 @@ class Handler(ScimHandler):
             return self._store_user(resource_type, current, admitted, stated)
 
         return _retried(replace, conditions)
+
+    def _audit_dropped(self, resource: Resource[Any], given: BaseModel) -> None:
+        """Name in the audit trail what the client sent and nothing can take. Never its value."""
+        if dropped := sorted(given.unknown_attributes):
+            resource_type = self.service.get_resource_type_of(resource)
+            audit.record(
+                self.storage.database,
+                action=Action.WARNING,
+                kind=kind_of(resource_type).name,
+                resource_id=resource.id,
+                facts=_named(dropped),
+                user_name=resource.user_name if isinstance(resource, User) else None,
+            )
 
     # -- Users ----------------------------------------------------------
 
@@ -408,6 +537,15 @@ class Handler(ScimHandler):
                 resource_type, resource_id, response_parameters=_WITHOUT_MEMBERS
             )
         return self.storage.get(resource_type, resource_id)
+
+
+def _named(dropped: list[str]) -> dict[str, Any]:
+    """What was dropped, as facts. Those stay when a person is erased, so a path is named only as
+    far as it is a name: its filter may hold a value.
+    """
+    names = list(dict.fromkeys(_NO_NAME.split(one, maxsplit=1)[0][:MAX_NAME] for one in dropped))
+    others = {"others": len(names) - MAX_NAMED} if len(names) > MAX_NAMED else {}
+    return {"dropped": names[:MAX_NAMED], **others}
 
 
 def _retried(write: Callable[[], T], conditions: Conditions) -> T:

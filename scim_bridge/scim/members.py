@@ -209,7 +209,9 @@ def _id(entry: Any) -> str:
     for found in _values(entry):
         if isinstance(found, str) and found:
             return found
-    raise InvalidValueException(detail='members: each member needs a "value", the id of a user')
+    raise InvalidValueException(
+        detail='members: each member needs a "value", the id of a user or group'
+    )
 
 
 def _values(entry: Any) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""What the bridge announces: its resource types, schemas, capabilities and tolerances."""
+"""What the bridge announces: its resource types, schemas and capabilities."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +18,7 @@ from scim2_models import (
     Extension,
     Filter,
     Mutability,
+    Pagination,
     Patch,
     Reference,
     Required,
@@ -25,7 +26,6 @@ from scim2_models import (
     ResourceType,
     Returned,
     Schema,
-    ScimPolicy,
     ScimProvider,
     ServiceProviderConfig,
     Sort,
@@ -40,20 +40,15 @@ from scim2_models.resources.resource import AnyExtension
 from scim2_models.resources.user import Email as CoreEmail
 
 from scim_bridge.directory.entitlements import GROUP_EXTENSION, USER_EXTENSION
+from scim_bridge.scim.dialect import TOLERANT
 from scim_bridge.settings import Settings
 
 # The most resources on one page.
 MAX_RESULTS = 200
+# How long a cursor is good for, in seconds. Nothing is kept for it, so it may be long.
+CURSOR_TIMEOUT = 24 * 3600
 # The most operations in one Bulk request.
 MAX_OPERATIONS = 1000
-
-# What clients may do that RFC 7644 does not define, and that can only be meant in one way: a
-# remove whose value lists what to remove, and a path filter that describes a missing entry (both
-# Microsoft Entra ID). An unknown attribute is refused: a misspelt "active" must not look applied.
-POLICY = ScimPolicy(
-    remove_value_as_filter=ScimPolicy.RemoveValue.apply,
-    unmatched_path_filter=ScimPolicy.UnmatchedPathFilter.create,
-)
 
 
 def _truth(value: Any) -> Any:
@@ -234,7 +229,8 @@ class Provider(ScimProvider):
                 ResourceType.from_resource(FullGroup),
             ],
             config=_configuration(settings),
-            policy=POLICY,
+            # Of those who ask for nothing else. A request is read in its client's dialect.
+            policy=TOLERANT.policy,
         )
 
     @property
@@ -257,7 +253,9 @@ class Provider(ScimProvider):
         _announce_user(user, user_names_change=self._user_names_change)
         # Accepted, since many clients send it, and ignored: a person's name is the person's.
         group["members"]["display"].mutability = Mutability.read_only
-        return user, group, *others
+        # Everything that is served is described, also what describes it (RFC 7643, section 8.7.2).
+        described = (ServiceProviderConfig, ResourceType, Schema)
+        return user, group, *others, *(model.to_schema() for model in described)
 
 
 def _announce_user(schema: Schema, *, user_names_change: bool) -> None:
@@ -291,6 +289,14 @@ def _configuration(settings: Settings) -> ServiceProviderConfig:
         change_password=ChangePassword(supported=False),
         sort=Sort(supported=True),
         etag=ETag(supported=True),
+        pagination=Pagination(
+            cursor=True,
+            index=True,
+            default_pagination_method=Pagination.DefaultPaginationMethod.index,
+            default_page_size=MAX_RESULTS,
+            max_page_size=MAX_RESULTS,
+            cursor_timeout=CURSOR_TIMEOUT,
+        ),
         authentication_schemes=[
             AuthenticationScheme(
                 type=AuthenticationScheme.Type.oauthbearertoken,

@@ -3,13 +3,16 @@
 import re
 import uuid
 from contextlib import ExitStack
+from http import HTTPStatus
 from typing import IO
 
 import structlog
 from flask import Blueprint, Flask, Response, g, request
 from scim2_flask import ScimServer
-from scim2_models import InvalidSyntaxException
+from scim2_models import InvalidSyntaxException, InvalidValueException, SCIMException
 from scim2_server.requests import ScimRequest
+from scim2_server.service import SEARCH_REQUEST_PARAMETERS
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException, NotFound
 
 from scim_bridge.directory.actor import Actor, acting
@@ -19,7 +22,9 @@ from scim_bridge.scim.authentication import Authenticate, calling
 from scim_bridge.scim.credentials import Client
 from scim_bridge.scim.handler import Carrier, Handler
 from scim_bridge.scim.provider import Provider
+from scim_bridge.scim.routing import allowed, target
 from scim_bridge.scim.service import Service
+from scim_bridge.scim.tolerances import Tolerances
 from scim_bridge.settings import Settings
 
 PREFIX = "/scim/v2"
@@ -27,6 +32,8 @@ PREFIX = "/scim/v2"
 MAX_IGNORED = 8 * 1024 * 1024
 _PIECE = 64 * 1024
 
+_NAMES = {name.lower(): name for name in SEARCH_REQUEST_PARAMETERS}
+_LISTS = ("attributes", "excludedAttributes")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
@@ -48,8 +55,9 @@ class Server(ScimServer):
         delivery: Carrier,
         authenticated: Authenticate,
         catalogue: Catalogue,
+        tolerances: Tolerances | None = None,
     ) -> None:
-        service = Service(provider, settings, catalogue)
+        service = Service(provider, settings, catalogue, tolerances)
         super().__init__(resources, provider, service=service, url_prefix=PREFIX)
         self._resources = resources
         self._scim = service
@@ -72,6 +80,7 @@ class Server(ScimServer):
     def create_blueprint(self) -> Blueprint:
         blueprint = super().create_blueprint()
         blueprint.before_request(self._authenticate)
+        blueprint.before_request(self._options)
         blueprint.register_error_handler(Exception, self._failed)
         return blueprint
 
@@ -82,6 +91,7 @@ class Server(ScimServer):
     def read_request(self) -> ScimRequest:
         """The request as SCIM sees it: at the public address, and HEAD as the GET it asks about."""
         scim_request = super().read_request()
+        scim_request.query = _parameters(request.args)
         if self._public_url:
             scim_request.base_url = self._public_url.rstrip("/").removesuffix(PREFIX) + PREFIX
         if scim_request.method == "HEAD":
@@ -102,11 +112,21 @@ class Server(ScimServer):
         return body
 
     def _authenticate(self) -> None:
-        g.client = self._authenticated(request.headers.get("Authorization"))
+        authorization = request.headers.get("Authorization")
+        g.client = self._authenticated(authorization)
         actor = Actor(name=f"client:{g.client.name}", request_id=g.request_id)
         g.contexts.enter_context(acting(actor))
-        g.contexts.enter_context(calling(g.client))
+        g.contexts.enter_context(calling(g.client, authorization))
         g.contexts.enter_context(structlog.contextvars.bound_contextvars(client=g.client.name))
+
+    def _options(self) -> Response | None:
+        """Answer OPTIONS with what can be done here (RFC 9110, section 9.3.7)."""
+        if request.method != "OPTIONS":
+            return None
+        methods = allowed(request.path.removeprefix(PREFIX))
+        answer = Response(status=HTTPStatus.NO_CONTENT, headers={"Allow": ", ".join(methods)})
+        del answer.headers["Content-Type"]
+        return answer
 
     def _failed(self, exception: Exception) -> Response:
         return self._to_response(self._scim.error_response(exception))
@@ -115,7 +135,32 @@ class Server(ScimServer):
         """Answer what no route matched: a method nobody knows, or a wrong address."""
         if isinstance(exception, NotFound):
             exception.description = f"Nothing is here: the SCIM endpoint is below {PREFIX}"
+        if _is_scim(request.path):
+            try:
+                target(request.method, request.path.removeprefix(PREFIX))
+            except SCIMException as refusal:
+                return self._failed(refusal)
         return self._handle_http_exception(exception)
+
+
+def _is_scim(path: str) -> bool:
+    return path == PREFIX or path.startswith(f"{PREFIX}/")
+
+
+def _parameters(given: MultiDict[str, str]) -> dict[str, str]:
+    """The query, its names in the standard's case: a "Filter" that were ignored would find all.
+
+    A list of attributes may be given in several parts.
+    """
+    found: dict[str, str] = {}
+    for name, value in given.items(multi=True):
+        name = _NAMES.get(name.lower(), name)
+        if name in found and name in _LISTS:
+            value = f"{found[name]},{value}"
+        elif name in found:
+            raise InvalidValueException(detail=f"{name} is given more than once")
+        found[name] = value
+    return found
 
 
 def _take_in_the_rest(body: IO[bytes]) -> None:

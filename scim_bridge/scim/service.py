@@ -1,41 +1,60 @@
 """How is a SCIM request read, allowed and answered? The protocol without storage."""
 
+from collections.abc import Iterable
 from http import HTTPStatus
+from itertools import groupby
 from typing import Any, TypeVar, cast
 
 import structlog
 from pydantic import ValidationError
 from scim2_models import (
     BaseModel,
+    BulkRequest,
     Context,
     Error,
     ForbiddenException,
+    InvalidFilterException,
     InvalidSyntaxException,
     InvalidValueException,
+    NoTargetException,
     PatchOp,
+    PatchOperation,
     PayloadTooLargeException,
     Resource,
     ResourceType,
     ResponseParameters,
     SCIMException,
+    ScimPolicy,
     SearchRequest,
     UniquenessException,
 )
+from scim2_models.path import CompareOperator, Comparison, LogicalExpr, LogicalOperator
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.routing import Operation, Target
-from scim2_server.service import ScimService
 from scim2_server.storage import SearchPage
 
 from scim_bridge.directory.catalogue import Catalogue
 from scim_bridge.errors import Conflict, DatabaseUnavailable, Refused
 from scim_bridge.scim import words
 from scim_bridge.scim.admission import Admission, Admitted
-from scim_bridge.scim.authentication import InvalidToken
+from scim_bridge.scim.authentication import InvalidToken, caller
 from scim_bridge.scim.body import decoded, refuse_excess, refuse_nul_in_filter
 from scim_bridge.scim.credentials import Client
+from scim_bridge.scim.dialect import DIALECTS, MISSING_ENTRY, Dialect
 from scim_bridge.scim.entitlements import EntitlementRules
+from scim_bridge.scim.protocol import Protocol
 from scim_bridge.scim.provider import Provider, User
+from scim_bridge.scim.reading import (
+    Reading,
+    read_bulk,
+    read_bulk_operation,
+    read_filter,
+    read_patch,
+    read_resource,
+)
+from scim_bridge.scim.shape import Shape, canonical_values, shape_of
+from scim_bridge.scim.tolerances import Tolerances
 from scim_bridge.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -47,14 +66,23 @@ MAX_PROBLEMS = 20
 # When a client should come back while the database is away, in seconds.
 RETRY_AFTER = 10
 
+_MAKE_ENTRIES = {"unmatched_path_filter": ScimPolicy.UnmatchedPathFilter.create}
+
 _WRITES = frozenset({Operation.create, Operation.replace, Operation.patch, Operation.delete})
 
 
-class Service(ScimService):
+class Service(Protocol):
     """The bridge's rules for requests and answers. Of input it only reads the catalogue."""
 
-    def __init__(self, provider: Provider, settings: Settings, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        settings: Settings,
+        catalogue: Catalogue,
+        tolerances: Tolerances | None = None,
+    ) -> None:
         super().__init__(provider)
+        self._tolerances = tolerances or Tolerances()
         self.admission = Admission(settings)
         self.entitlements = EntitlementRules(settings.safety, catalogue)
         self._max_body = settings.server.max_body
@@ -80,11 +108,61 @@ class Service(ScimService):
 
         :raises SCIMException: 413 if it is too large, 415 if it is not JSON, else 400.
         """
-        payload = self.decode_body(body, content_type)
+        return self.validated(model, self.decode_body(body, content_type), scim_ctx)
+
+    def validated(self, model: type[ModelT], payload: Any, scim_ctx: Context) -> ModelT:
+        """A JSON value as a model, read in the caller's dialect. It raises what `read_body` does.
+
+        What the dialect left out is among the ``unknown_attributes`` of the model, or of the data
+        of each operation of a Bulk request.
+        """
+        payload, readings = self._read(payload, model, scim_ctx)
+        if any(reading.used for reading in readings):
+            # One operation may have become several.
+            refuse_excess(payload)
+        if not issubclass(model, BulkRequest):
+            _refuse(readings, InvalidValueException)
+        policy = _dialect().policy
         try:
-            return model.model_validate(payload, scim_ctx=scim_ctx)
+            found = model.model_validate(payload, scim_ctx=scim_ctx, scim_policy=policy)
         except ValidationError as exception:
             raise _all_problems(exception) from exception
+        for message, reading in zip(_messages(found), readings, strict=True):
+            if message is not None:
+                message.unknown_attributes.update(dict.fromkeys(reading.dropped))
+        self._note(_taken(found, readings))
+        return found
+
+    def _read(
+        self, payload: Any, model: type[BaseModel], scim_ctx: Context
+    ) -> tuple[Any, list[Reading]]:
+        """A payload as the standards have it, and how it, or each of its operations, was read."""
+        dialect = _dialect()
+        match scim_ctx:
+            case Context.BULK_REQUEST if issubclass(model, BulkRequest):
+                return read_bulk(payload, self._shapes(), dialect)
+            case Context.BULK_REQUEST:
+                reading = read_bulk_operation(payload, self._shapes(), dialect)
+            case Context.RESOURCE_PATCH_REQUEST:
+                (resource,) = model.__pydantic_generic_metadata__["args"]
+                reading = read_patch(payload, shape_of(resource), dialect)
+            case _:
+                reading = read_resource(payload, shape_of(model), dialect)
+        return reading.payload, [reading]
+
+    def _shapes(self) -> dict[str, Shape]:
+        """The shapes of the resources, by their endpoints in lower case without slashes."""
+        return {
+            self.endpoint_of(one).lower(): shape_of(self.get_model(one))
+            for one in self.provider.resource_types
+        }
+
+    def _note(self, readings: Iterable[Reading]) -> None:
+        """Count and log what the caller's dialect was needed for."""
+        used = frozenset[str]().union(*(reading.used for reading in readings))
+        if used:
+            rules = [rule for rule in _dialect().rules if rule.name in used]
+            self._tolerances.used(caller().name, rules)
 
     def decode_body(self, body: bytes, content_type: str | None) -> Any:
         """The JSON value of a body. See `read_body` for what it raises."""
@@ -100,7 +178,21 @@ class Service(ScimService):
     ) -> tuple[SearchRequest[Any], Any]:
         refuse_excess(payload)
         refuse_nul_in_filter(payload)
-        return super().read_search(resource_types, payload)
+        return super().read_search(resource_types, self._read_search(resource_types, payload))
+
+    def _read_search(self, resource_types: list[ResourceType], payload: Any) -> Any:
+        """The parameters of a search, with its filter read in the caller's dialect."""
+        key = next((name for name in payload if name.lower() == "filter"), None)
+        if key is None or not isinstance(expression := payload[key], str):
+            return payload
+        readings = []
+        for resource_type in resource_types:
+            reading = read_filter(expression, shape_of(self.get_model(resource_type)), _dialect())
+            readings.append(reading)
+            expression = reading.payload
+        _refuse(readings, InvalidFilterException)
+        self._note(readings)
+        return {**payload, key: expression}
 
     # -- Changing -------------------------------------------------------
 
@@ -112,12 +204,28 @@ class Service(ScimService):
             # deactivation is told from a user who is inactive already.
             after.active = None
         try:
-            patch_op.patch(after)
+            self._apply(patch_op, after)
         except InvalidValueException as exception:
             if isinstance(exception.__cause__, ValidationError):
                 raise _all_problems(exception.__cause__) from exception
             raise
         return self.admission.patch(before, after)
+
+    def _apply(self, patch_op: "PatchOp[Any]", resource: Resource[Any]) -> None:
+        """Apply a PATCH. A tolerant client may set a value of an entry that is not there yet."""
+        dialect = _dialect()
+        if MISSING_ENTRY not in dialect.rules:
+            patch_op.patch(resource, dialect.policy)
+            return
+        for describes, operations in groupby(patch_op.operations or [], _describes_entry):
+            part = patch_op.model_copy(update={"operations": list(operations)})
+            try:
+                part.patch(resource, dialect.policy)
+            except NoTargetException:
+                if not describes:
+                    raise
+                part.patch(resource, dialect.policy.model_copy(update=_MAKE_ENTRIES))
+                self._tolerances.used(caller().name, [MISSING_ENTRY])
 
     # -- Answering ------------------------------------------------------
 
@@ -197,6 +305,79 @@ class Service(ScimService):
         if isinstance(exception, InvalidToken):
             return f'{challenge}, error="invalid_token"'
         return challenge
+
+
+def _dialect() -> Dialect:
+    """The caller's dialect."""
+    return DIALECTS[caller().dialect]
+
+
+def _refuse(readings: Iterable[Reading], refusal: type[SCIMException]) -> None:
+    """Refuse what a dialect does not let pass."""
+    for reading in readings:
+        for rule in reading.refused:
+            what, why = rule.meaning.partition(";")[0], rule.source.partition(";")[0]
+            raise refusal(detail=f"This client is held to the standard: {what} ({why})")
+
+
+def _taken(found: Any, readings: list[Reading]) -> list[Reading]:
+    """The readings of what is valid. A refused operation of a Bulk request has an error."""
+    if not isinstance(found, BulkRequest):
+        return readings
+    taken = []
+    for operation, reading in zip(found.operations or (), readings, strict=True):
+        try:
+            _refuse([reading], InvalidValueException)
+        except InvalidValueException as exception:
+            operation.response = exception.to_error()
+            operation.status = operation.response.status
+        if not isinstance(operation.response, Error):
+            taken.append(reading)
+    return taken
+
+
+def _messages(found: Any) -> list[Any]:
+    """What was read one by one: the data of the operations of a Bulk request, else all of it."""
+    if isinstance(found, BulkRequest):
+        return [operation.data for operation in found.operations or ()]
+    return [found]
+
+
+def _describes_entry(operation: "PatchOperation[Any]") -> bool:
+    """Whether an operation sets a value of an entry that its path describes.
+
+    The entry is one of a type that the schema suggests, or the primary one: what a client's
+    mapping has. A "wrok" e-mail is not made.
+    """
+    path = operation.path
+    if operation.op is PatchOperation.Op.remove or path is None or path.value_filter is None:
+        return False
+    binding = path.resolve()
+    if binding is None or binding.sub_field_name is None:
+        return False
+    entry = cast("type[BaseModel]", binding.field_type)
+    return all(_names_entry(term, entry) for term in _terms(path.value_filter))
+
+
+def _terms(expression: Any) -> Iterable[Any]:
+    match expression:
+        case LogicalExpr(op=LogicalOperator.and_, terms=terms):
+            return terms
+        case _:
+            return (expression,)
+
+
+def _names_entry(term: Any, entry: type[BaseModel]) -> bool:
+    match term:
+        case Comparison(op=CompareOperator.eq, value=True, attr_path=name):
+            return str(name).lower() == "primary"
+        case Comparison(op=CompareOperator.eq, value=str() as value, attr_path=name):
+            if str(name).lower() != "type" or "type" not in entry.model_fields:
+                return False
+            suggested = canonical_values(entry, "type")
+            return suggested is None or value.lower() in suggested
+        case _:
+            return False
 
 
 def _all_problems(exception: ValidationError) -> SCIMException:

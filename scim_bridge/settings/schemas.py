@@ -113,6 +113,7 @@ class UsersSchema(Section):
 
 class GroupsSchema(Section):
     delete = Choice("empty", "remove")
+    nested = Choice("skip", "flatten")
 
 
 class DeprovisionSchema(Section):

@@ -87,10 +87,13 @@ class Users:
 
 @dataclass(frozen=True, kw_only=True)
 class Groups:
-    """``[groups]``: what happens to a group at Identity Center."""
+    """``[groups]``: what becomes of groups at Identity Center."""
 
     # What a client's DELETE leaves there: the empty group, or nothing.
     delete: Literal["empty", "remove"] = "empty"
+    # What becomes of a group among the members of a group: it is left out with a warning, or its
+    # people are members of the outer group, too.
+    nested: Literal["skip", "flatten"] = "skip"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from scim_bridge.directory.documents import Document
 from scim_bridge.directory.kinds import kind_named
+from scim_bridge.directory.nesting import inner_groups, people
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.takeover import ADOPTED, begin_grants, end_grant
 from scim_bridge.identity_center.payloads import ENTERPRISE, MANAGER
@@ -34,9 +35,10 @@ class Acceptance:
     def accept(self, difference: Difference) -> bool:
         """Make what is at the target what the directory wants.
 
-        False for what is never taken over: that somebody was enabled, disabled or deleted, and
-        access of somebody whom the directory does not know or who is inactive. Raises
-        `SCIMException` when the directory cannot hold it.
+        False for what is never taken over: that somebody was enabled, disabled or deleted, access
+        of somebody whom the directory does not know or who is inactive, and that somebody is out of
+        a group whom another group in it puts there. Raises `SCIMException` when the directory
+        cannot hold it.
         """
         key = Key(kind=difference.kind, id=difference.id)
         match difference.what:
@@ -103,17 +105,24 @@ class Acceptance:
         if not self.entitlements.is_effective(person):
             return False
         self.observations.joined(link.target_id, [member])
-        self.resources.change_members(group.id, add=[person.id], origin=ADOPTED)
+        # Who is there through an inner group must not stay when they leave that one later.
+        if not self._is_inherited(group, person):
+            self.resources.change_members(group.id, add=[person.id], origin=ADOPTED)
         return True
 
     def _member_removed(self, group: Key, member: str) -> bool:
         person = self.observations.linked_to("user", member)
         link = self.observations.link(group)
-        if person is None or link is None:
+        if person is None or link is None or self._is_inherited(group, person):
             return False
         self.observations.left(link.target_id, [member])
         self.resources.change_members(group.id, remove=[person.id])
         return True
+
+    def _is_inherited(self, group: Key, person: Key) -> bool:
+        """Whether somebody is in a group through one that is in it."""
+        inner = inner_groups(self.database, [group.id]).get(group.id, ())
+        return person.id in people(self.database, inner)
 
     def _assignment(self, key: Key, difference: Difference) -> bool:
         principal = self.entitlements.holder(key)

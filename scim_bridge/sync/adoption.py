@@ -21,6 +21,8 @@ from scim_bridge.directory.documents import Document
 from scim_bridge.directory.entries import record_write
 from scim_bridge.directory.kinds import kind_named
 from scim_bridge.directory.memberships import chunks
+from scim_bridge.directory.nesting import depths
+from scim_bridge.directory.nesting import people as people_in
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.takeover import ADOPTED, begin_grants
 from scim_bridge.identity_center.payloads import MANAGER, nested
@@ -312,12 +314,16 @@ class Adoption:
             is_ours = groups.get(group) in live["group"] and people.get(member) in live["user"]
             if is_ours:
                 members.setdefault(group, []).append(member)
-        for group, found in sorted(members.items()):
+        depth = depths(self.database)
+        for group, found in sorted(
+            members.items(), key=lambda item: (depth.get(groups[item[0]], 0), item[0])
+        ):
             with self.database.transaction():
                 self.observations.joined(group, found)
-                self.resources.change_members(
-                    groups[group], add=[people[member] for member in found], origin=ADOPTED
-                )
+                # Who is there through an inner group must not stay when they leave that one later.
+                inside = set(people_in(self.database, [groups[group]]))
+                new = [people[member] for member in found if people[member] not in inside]
+                self.resources.change_members(groups[group], add=new, origin=ADOPTED)
         return sum(map(len, members.values()))
 
     def _live(self, kind: Any) -> set[str]:

@@ -12,6 +12,7 @@ from scim_bridge.directory.comparison import folded
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.write import Kind
 from scim_bridge.errors import (
+    AccessDenied,
     Conflict,
     Missing,
     Refused,
@@ -51,9 +52,28 @@ from scim_bridge.sync.record import (
     TakenUp,
 )
 
+NO_DETOUR = (
+    "it could go through the Identity Store API: set identity_center.region, and give the bridge "
+    "AWS credentials with the policy of deploy/iam"
+)
+
 
 class StillThere(TryLater):
-    """The target refuses to take access away. It is asked again: that is never given up."""
+    """The target refuses to take access away. It is asked again: that is never given up.
+
+    ``denied`` is the IAM action that the bridge lacks to take it away by the other door.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        denied: str | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self.denied = denied
+        super().__init__(detail, status=status, request_id=request_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +91,12 @@ class Inline:
 
 
 class Attempts:
-    """Makes calls and looks up what an unclear answer means. Never called within a transaction."""
+    """Makes calls and looks up what an unclear answer means. Never called within a transaction.
+
+    `detour` takes out of groups whom the target's first door refuses to take out: AWS may not let
+    a disabled user be edited there. None: the settings do not say where it is, or there is no
+    other door.
+    """
 
     def __init__(
         self,
@@ -81,21 +106,45 @@ class Attempts:
         observations: Observations,
         recorder: Recorder,
         inline: Inline = Inline(),
+        detour: Center | None = None,
     ) -> None:
         self.database = database
         self.center = center
+        self.detour = detour
         self.marks = marks
         self.observations = observations
         self.recorder = recorder
         self.lost = LostCreations(database, center, observations)
         self.inline = inline
 
-    def make(self, change: Change, *, deadline: float) -> Ending:
+    def make(self, change: Change, *, deadline: float, refused: StillThere | None = None) -> Ending:
         """Make one change.
+
+        `refused`: the answer with which the target refused to take out these people with others.
 
         Raises `DoorClosed` and `TryLater` when the target did not decide. A removal that it refuses
         is not decided either: `StillThere`.
         """
+        try:
+            if refused is not None:
+                raise refused
+            return self._make(change, deadline)
+        except StillThere as error:
+            if not isinstance(change, RemoveMembers) or len(change.members) > 1:
+                raise
+            return self._by_detour(change, error, deadline)
+
+    def barred(self, change: Change) -> frozenset[str]:
+        """Whom of a refused removal only the detour can take out, as far as is known: who is
+        disabled.
+        """
+        if self.detour is None or not isinstance(change, RemoveMembers):
+            return frozenset()
+        with self.database.reading():
+            seen = ((one, self.observations.seen("user", one)) for one in change.members)
+            return frozenset(one for one, user in seen if user is not None and not user.active)
+
+    def _make(self, change: Change, deadline: float) -> Ending:
         try:
             if isinstance(change, CreateUser | CreateGroup):
                 return self._create(change, deadline)
@@ -128,9 +177,9 @@ class Attempts:
             self.lost.remember(key, change.attributes, sent=sent_before)
             raise
 
-    def _call(self, change: Change, deadline: float) -> Done:
+    def _call(self, change: Change, deadline: float, *, by: Center | None = None) -> Done:
         try:
-            applied = self.center.apply(change, deadline=deadline)
+            applied = (by or self.center).apply(change, deadline=deadline)
         except Unavailable as error:
             with self.database.transaction():
                 self.recorder.audit_unanswered(change, request_id=error.request_id)
@@ -145,6 +194,37 @@ class Attempts:
                 request_id=error.request_id,
             ) from error
         return Declined(change=change, error=error)
+
+    # -- Around a refusal -----------------------------------------------
+
+    def _by_detour(self, change: RemoveMembers, refused: StillThere, deadline: float) -> Ending:
+        """Take one person out of a group by the other door.
+
+        Raises `StillThere` when that does not do it either, whatever the reason: the first door is
+        open, so nothing else has to wait for the other.
+        """
+        if self.detour is None:
+            raise _also(refused, NO_DETOUR) if self.center.abilities.disables else refused
+        try:
+            done = self._call(change, deadline, by=self.detour)
+            if done.request_id is None and self._is_still_in(change, deadline):
+                raise _also(refused, "and the Identity Store API does not show the membership yet")
+        except StillThere:
+            raise
+        except AccessDenied as error:
+            raise _also(refused, error.detail, denied=error.action) from error
+        except TargetError as error:
+            raise _also(refused, f"by the Identity Store API: {error.detail}") from error
+        return done
+
+    def _is_still_in(self, change: RemoveMembers, deadline: float) -> bool:
+        """Whether the first door shows a membership that the other did not find."""
+        (member,) = change.members
+        haste: Haste = {"urgent": True, "deadline": deadline}
+        try:
+            return self.center.is_member(change.principal, member, **haste)
+        except Missing:
+            return False
 
     # -- 409 ------------------------------------------------------------
 
@@ -450,6 +530,16 @@ def _not_yet(error: Missing) -> TryLater:
         f"Identity Center does not know yet what it shows: {error.detail}",
         status=error.status,
         request_id=error.request_id,
+    )
+
+
+def _also(refused: StillThere, why_not: str, *, denied: str | None = None) -> StillThere:
+    """A refusal, with why the detour did not do either."""
+    return StillThere(
+        f"{refused.detail} ({why_not})",
+        denied=denied,
+        status=refused.status,
+        request_id=refused.request_id,
     )
 
 

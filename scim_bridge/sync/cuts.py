@@ -31,13 +31,13 @@ from scim_bridge.directory.actor import BRIDGE, acting
 from scim_bridge.directory.audit import Action, record
 from scim_bridge.directory.database import Database, now
 from scim_bridge.directory.locks import turn
+from scim_bridge.directory.nesting import groups_with
 from scim_bridge.directory.tables import (
     assignments,
     audit,
     held,
     links,
     losses,
-    memberships,
     observed,
     observed_assignments,
     observed_memberships,
@@ -114,8 +114,7 @@ def _observed(database: Database, target: str, principal: str) -> set[str]:
 
 
 def _entitled(database: Database, user_id: str) -> set[str]:
-    given, inside = assignments.c, memberships.c
-    joined = select(inside.group_id).where(inside.member_id == user_id, inside.valid_to.is_(None))
+    given, joined = assignments.c, groups_with(user_id)
     query = select(given.permission_set_arn).where(
         given.valid_to.is_(None),
         given.permission_set_arn.is_not(None),

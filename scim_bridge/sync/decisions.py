@@ -8,6 +8,7 @@ from sqlalchemy import select
 from scim_bridge.directory import tables
 from scim_bridge.directory.audit import Action, record
 from scim_bridge.directory.database import Database
+from scim_bridge.directory.nesting import depths
 from scim_bridge.directory.resources import Resources
 from scim_bridge.errors import OperatorError
 from scim_bridge.plan.state import TakeAway
@@ -58,7 +59,9 @@ class Decisions:
         """
         with self.database.transaction():
             losses = self._known(set_id, self.held.reject(set_id))
-            for loss in losses:
+            # Who loses a group only with one that is in it is back in it once they are in that one.
+            depth = depths(self.database)
+            for loss in sorted(losses, key=lambda one: depth.get(one.group, 0)):
                 self._audit(Action.REJECTED, loss)
                 self._give_back(loss)
         return losses

@@ -11,6 +11,7 @@ from sqlalchemy import and_, delete, exists, func, not_, select
 from scim_bridge.directory import tables
 from scim_bridge.directory.audit import Action, record
 from scim_bridge.directory.database import Database, now
+from scim_bridge.directory.nesting import depths, is_member
 from scim_bridge.directory.resources import Resources
 from scim_bridge.identity_center.payloads import ONLY_AT_CREATION
 from scim_bridge.plan.drift import (
@@ -36,7 +37,7 @@ Policy = Literal["repair", "report", "accept"]
 State = Literal["reported", "repaired", "contested"]
 
 links, applied, observed = tables.links, tables.applied, tables.observed
-users, groups, memberships = tables.users, tables.groups, tables.memberships
+users, groups = tables.users, tables.groups
 known = tables.drift
 repairs = tables.repairs
 
@@ -244,14 +245,10 @@ class Drift:
             )
 
     def _is_wanted(self, group_id: Any, user_id: Any) -> Any:
-        return exists().where(
-            memberships.c.group_id == group_id,
-            memberships.c.member_id == user_id,
-            memberships.c.valid_to.is_(None),
-            users.c.id == memberships.c.member_id,
-            users.c.active,
-            users.c.deleted_at.is_(None),
+        is_effective = exists().where(
+            users.c.id == user_id, users.c.active, users.c.deleted_at.is_(None)
         )
+        return and_(is_member(group_id, user_id), is_effective)
 
     def _grants(self) -> Iterator[Difference]:
         busy = frozenset(self.access_marks.in_state("pending"))
@@ -502,7 +499,8 @@ class Drift:
     # -- Taking over ----------------------------------------------------
 
     def _accept(self, found: Iterable[Difference]) -> None:
-        for difference in found:
+        depth = depths(self.database)
+        for difference in sorted(found, key=lambda one: depth.get(one.id, 0)):
             try:
                 with self.database.transaction():
                     if self.acceptance.accept(difference):

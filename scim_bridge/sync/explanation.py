@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from scim_bridge.directory.database import Database
+from scim_bridge.directory.nesting import around, groups_with
 from scim_bridge.directory.tables import assignments, groups, held, memberships, pending, users
 from scim_bridge.sync.holdings import BY_HAND, STILL_THERE, Holding, holdings
 
@@ -62,11 +63,14 @@ def _reason(one: Holding) -> str:
     what = _what(one)
     if not one.group:
         return f"{what} is held directly{since}, given {_by(one.origin)}."
+    put = f"put in {_by(one.member_by)}"
+    if one.through:
+        put = f"put into group {one.through}, which is in it, {_by(one.member_by)}"
     if not one.origin:
-        return f"Group {one.group}{since}: put in {_by(one.member_by)}; the group grants nothing."
+        return f"Group {one.group}{since}: {put}; the group grants nothing."
     return (
         f"{what} is held through group {one.group}{since}: the group has it {_by(one.origin)}, "
-        f"the person was put in {_by(one.member_by)}."
+        f"the person was {put}."
     )
 
 
@@ -107,10 +111,7 @@ def _why_not(database: Database, person: Row[Any], question: Question) -> Iterat
 
 
 def _joined(database: Database, person: str) -> bool:
-    query = select(memberships.c.id).where(
-        memberships.c.member_id == person, memberships.c.valid_to.is_(None)
-    )
-    return database.connection.scalar(query.limit(1)) is not None
+    return database.connection.scalar(groups_with(person).limit(1)) is not None
 
 
 def _through(database: Database, person: str, group_id: str, row: Row[Any]) -> Iterator[str]:
@@ -124,17 +125,18 @@ def _through(database: Database, person: str, group_id: str, row: Row[Any]) -> I
         .order_by(memberships.c.id.desc())
         .limit(1)
     ).one_or_none()
-    if member is None:
-        yield f"Group {name} grants it; the person is not in it and never was."
-    elif member.valid_to is not None:
-        yield f"Group {name} grants it; the person was in it until {_day(member.valid_to)}."
-    else:
+    if group_id in database.connection.scalars(groups_with(person)).all():
         yield f"Group {name} grants it and the person is in it, but is not active."
+    elif member is None:
+        yield f"Group {name} grants it; the person is not in it and never was."
+    else:
+        yield f"Group {name} grants it; the person was in it until {_day(member.valid_to)}."
 
 
 def _under_way(database: Database, user_id: str) -> Iterator[str]:
     """What has yet to reach Identity Center for the person and their groups."""
-    joined = select(memberships.c.group_id).where(memberships.c.member_id == user_id)
+    ever = select(memberships.c.group_id).where(memberships.c.member_id == user_id)
+    joined = around(ever)
     rows = database.connection.execute(
         select(pending.c.kind, pending.c.state, pending.c.last_error, groups.c.display_name)
         .outerjoin(groups, groups.c.id == pending.c.resource_id)

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, func, or_, select
 
 from scim_bridge.directory.database import Database
+from scim_bridge.directory.nesting import Paths
 from scim_bridge.directory.tables import (
     applications,
     assignments,
@@ -18,6 +19,7 @@ from scim_bridge.directory.tables import (
     history,
     links,
     memberships,
+    nestings,
     observed,
     observed_assignments,
     observed_memberships,
@@ -49,6 +51,8 @@ class Holding:
     application: str = ""
     # The displayName of the group it comes through; "" if it is direct.
     group: str = ""
+    # Of somebody who is in it through a group in it: the displayName of the one they are in.
+    through: str = ""
     # Who gave the assignment, and of a group's, who put the person in.
     origin: str = ""
     member_by: str = ""
@@ -211,36 +215,59 @@ def _through_groups(
         for row in database.connection.execute(select(groups.c.id, groups.c.display_name))
     }
     for member in _members(database, at, people):
-        person, group = people[member.member_id], called.get(member.group_id, member.group_id)
+        person = people[member.person]
         base = Holding(
             person=person.id,
             user_name=person.user_name,
-            group=group,
+            group=called.get(member.group, member.group),
+            through=called.get(member.through, member.through),
             member_by=member.origin,
-            since=member.valid_from,
+            since=member.since,
         )
-        rows = granted.get(member.group_id)
+        rows = granted.get(member.group)
         if not rows:
             yield base
         for row in rows or ():
             yield replace(
                 names.holding(person, row),
-                group=group,
+                group=base.group,
+                through=base.through,
                 member_by=member.origin,
                 origin=row.origin,
-                since=max(member.valid_from, row.valid_from),
+                since=max(member.since, row.valid_from),
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Member:
+    """One way in which somebody is in a group."""
+
+    person: str
+    group: str
+    # The group in it that they are in; "" if it is this one.
+    through: str = ""
+    origin: str
+    since: float
 
 
 def _members(
     database: Database, at: float | None, people: Mapping[str, Person]
-) -> Iterator[Row[Any]]:
+) -> Iterator[_Member]:
+    """Who is in which group, themselves and through groups in it."""
+    paths = Paths(database, _valid(nestings, at))
     query = select(memberships).where(_valid(memberships, at))
     if len(people) == 1:
         query = query.where(memberships.c.member_id == next(iter(people)))
     for row in database.connection.execute(query):
-        if row.member_id in people:
-            yield row
+        if row.member_id not in people:
+            continue
+        own = _Member(
+            person=row.member_id, group=row.group_id, origin=row.origin, since=row.valid_from
+        )
+        yield own
+        for outer, since in paths.outward(row.group_id).items():
+            since = max(since, own.since)
+            yield replace(own, group=outer, through=row.group_id, since=since)
 
 
 # -- Beside the directory -------------------------------------------------------

@@ -8,6 +8,7 @@ from scim_bridge.directory import tables
 from scim_bridge.directory.audit import Action, record
 from scim_bridge.directory.comparison import folded
 from scim_bridge.directory.database import Database
+from scim_bridge.directory.nesting import outer_groups, people
 from scim_bridge.directory.write import Write
 from scim_bridge.identity_center.payloads import (
     ONLY_AT_CREATION,
@@ -143,13 +144,18 @@ class Intents:
         if write.action == "create":
             return Wanted(own=self._taken_up(write, key, impatient))
         if write.action == "delete":
-            return Wanted(own=Intent(key=key, urgent=True, take_away=EVERYTHING))
+            own = Intent(key=key, urgent=True, take_away=EVERYTHING)
+            return Wanted(own=own, others=self._outer(write))
         self.held.release_removals(write.added, group=write.id)
-        leaving = {*write.removed, *write.named}
+        if write.nested:
+            back = people(self.database, write.nested)
+            self.held.release_removals(back, group=write.id)
+        leaving = {*write.removed, *write.named, *write.let_go}
         taken = self.observations.target_ids("user", leaving)
         take_away = TakeAway(linked=write.replaced, named=frozenset(taken.values()))
         urgent = write.replaced or bool(leaving)
-        only_additions = bool(write.added) and not urgent and write.before == write.after
+        joins = bool(write.added or write.nested)
+        only_additions = joins and not urgent and write.before == write.after
         return Wanted(
             own=Intent(
                 key=key,
@@ -157,7 +163,30 @@ class Intents:
                 take_away=take_away,
                 quiet=self.delivery.coalesce if only_additions else 0.0,
                 quiet_at_most=self.delivery.coalesce_at_most,
+            ),
+            others=self._outer(write),
+        )
+
+    def _outer(self, write: Write) -> tuple[Intent, ...]:
+        """The groups around one whose people changed: they gain and lose the same people.
+
+        Who stays in them otherwise is wanted there, and stays.
+        """
+        if not write.outer:
+            return ()
+        back = (*write.added, *people(self.database, write.nested))
+        gone = self.observations.target_ids("user", {*write.removed, *write.let_go})
+        for group_id in write.outer:
+            self.held.release_removals(back, group=group_id)
+        return tuple(
+            Intent(
+                key=Key(kind="group", id=group_id),
+                urgent=bool(write.removed or write.let_go),
+                take_away=TakeAway(named=frozenset(gone.values())),
+                quiet=0.0 if gone else self.delivery.coalesce,
+                quiet_at_most=self.delivery.coalesce_at_most,
             )
+            for group_id in write.outer
         )
 
     # -- A new record of somebody known at the target -------------------
@@ -229,11 +258,13 @@ class Intents:
 
     def _groups_of(self, write: Write) -> set[str]:
         """The groups a user is in, and those the write took them out of."""
-        return {*(group.id for group in groups_of(self.database, write.id)), *write.left}
+        outer = outer_groups(self.database, write.left) if write.left else ()
+        joined = groups_of(self.database, write.id)
+        return {*(group.id for group in joined), *write.left, *outer}
 
 
 def is_removal(write: Write) -> bool:
     """Whether a write takes access away: it is then never undone (design, section 4)."""
-    if write.action == "delete" or write.removed or write.named:
+    if write.action == "delete" or write.removed or write.named or write.unnested:
         return True
     return write.leaves

@@ -5,17 +5,14 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from scim_bridge.directory.database import Database
-from scim_bridge.directory.tables import memberships, users
+from scim_bridge.directory.nesting import groups_with
+from scim_bridge.directory.tables import users
 from scim_bridge.sync.marks import Key
 
 
 def groups_of(database: Database, user_id: str) -> Sequence[Key]:
-    """The groups a user is in by the directory, effective or not."""
-    found = database.connection.scalars(
-        select(memberships.c.group_id)
-        .where(memberships.c.member_id == user_id, memberships.c.valid_to.is_(None))
-        .distinct()
-    )
+    """The groups a user is in by the directory, effective or not, through others too."""
+    found = database.connection.scalars(groups_with(user_id))
     return [Key(kind="group", id=group_id) for group_id in found]
 
 

@@ -60,6 +60,10 @@ ASK_ONE_BY_ONE = 3
 WAITS_FOR_GROUPS = 5
 
 
+# A change, and the answer with which it was refused together with others.
+_Try = tuple[Change, StillThere | None]
+
+
 class StillMember(TryLater):
     """Somebody who is to be enabled has yet to lose access they had before."""
 
@@ -115,6 +119,7 @@ class Reconciler:
         quiet: float = 0.5,
         jitter: Callable[[float], float] = lambda most: random.uniform(most / 2, most),
         inline: Inline = Inline(),  # noqa: B008 - frozen
+        detour: Center | None = None,
     ) -> None:
         self.database = database
         self.center = center
@@ -122,7 +127,7 @@ class Reconciler:
         self.observations = observations
         self.planning = planning
         self.recorder = recorder
-        self.attempts = Attempts(database, center, marks, observations, recorder, inline)
+        self.attempts = Attempts(database, center, marks, observations, recorder, inline, detour)
         self.call_seconds = call_seconds
         self.quiet = quiet
         self.jitter = jitter
@@ -195,7 +200,7 @@ class Reconciler:
 
         Raises `StillThere` in the end when a removal was refused: it does not stop the others.
         """
-        left = deque(changes)
+        left: deque[_Try] = deque((change, None) for change in changes)
         refused: StillThere | None = None
         # What planned the first call has just renewed the lease for it.
         is_first = True
@@ -203,17 +208,22 @@ class Reconciler:
             if not is_first:
                 self._write_down_between_calls(this)
             is_first = False
-            change = left.popleft()
+            change, refused_before = left.popleft()
+            if refused_before is not None and refused is not None and refused.denied is not None:
+                # Nor would the other door let anybody else out.
+                continue
             try:
                 with caused_by(_read(this).requests):
-                    ending = self.attempts.make(change, deadline=self._deadline(this))
+                    ending = self.attempts.make(
+                        change, deadline=self._deadline(this), refused=refused_before
+                    )
             except StillThere as error:
-                halves = _halves(change)
-                left.extendleft(reversed(halves))
-                refused = refused if halves else error
+                parts = _apart(change, self.attempts.barred(change), error)
+                left.extendleft(reversed(parts))
+                refused = refused if parts else error
                 continue
             if isinstance(ending, Declined):
-                left.extendleft(reversed(self._decline(this, ending)))
+                left.extendleft((half, None) for half in reversed(self._decline(this, ending)))
                 continue
             this.endings.append(ending)
             if not isinstance(ending, Done) and subject_of(change) == this.lease.key.id:
@@ -460,6 +470,7 @@ class Reconciler:
                     delay=self._pause(mark, error),
                     error=str(error),
                     reread=isinstance(error, Unavailable | Missing),
+                    denied=error.denied if isinstance(error, StillThere) else None,
                 )
         except LeaseLost as lost:
             return self._lost(this, lost)
@@ -479,7 +490,9 @@ class Reconciler:
         """How long to wait before the next try, in seconds."""
         if isinstance(error, CircuitOpen | DoorClosed):
             return self._until_next_probe()
-        most = REMOVAL_PAUSE if mark.urgent else PAUSE
+        # Everybody who leaves meanwhile waits for the same permission.
+        is_denied = isinstance(error, StillThere) and error.denied is not None
+        most = REMOVAL_PAUSE if mark.urgent and not is_denied else PAUSE
         if isinstance(error, Throttled) and error.retry_after is not None:
             return min(error.retry_after, PAUSE)
         return self.jitter(min(most, 0.5 * 2.0 ** min(mark.attempts, 10)))
@@ -524,6 +537,18 @@ def _halves(change: Change) -> tuple[Change, ...]:
         replace(change, members=change.members[:middle]),
         replace(change, members=change.members[middle:]),
     )
+
+
+def _apart(change: Change, barred: frozenset[str], error: StillThere) -> list[_Try]:
+    """A refused change in parts: who only the detour can take out, one by one, and the others; or
+    halves, until it is found out who it is.
+    """
+    if not barred or not isinstance(change, RemoveMembers) or len(change.members) < 2:
+        return [(half, None) for half in _halves(change)]
+    others = tuple(member for member in change.members if member not in barred)
+    together: list[_Try] = [(replace(change, members=others), None)] if others else []
+    alone = (replace(change, members=(member,)) for member in sorted(barred))
+    return [*together, *((one, error) for one in alone)]
 
 
 def _without(change: Change, members: set[str]) -> Change | None:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sqlalchemy import Row, and_, select
+from sqlalchemy import Row, select
 
 from scim_bridge.directory import tables
 from scim_bridge.directory.database import Database
+from scim_bridge.directory.nesting import people_of
 from scim_bridge.identity_center.payloads import ONLY_AT_CREATION, project_group, project_user
 from scim_bridge.identity_center.values import external_id_is_sendable
 from scim_bridge.lifecycle.access import Member, effective_members
@@ -139,16 +140,10 @@ class Subjects:
 
     def effective_members(self, group_id: str) -> frozenset[str]:
         """The users who should be in a group now."""
-        memberships, users = tables.memberships, tables.users
+        users = tables.users
         rows = self.database.connection.execute(
-            select(users.c.id, users.c.active)
-            .join(memberships, memberships.c.member_id == users.c.id)
-            .where(
-                and_(
-                    memberships.c.group_id == group_id,
-                    memberships.c.valid_to.is_(None),
-                    users.c.deleted_at.is_(None),
-                )
+            select(users.c.id, users.c.active).where(
+                users.c.id.in_(people_of([group_id])), users.c.deleted_at.is_(None)
             )
         )
         return effective_members(Member(user=row.id, active=row.active) for row in rows)

@@ -185,7 +185,22 @@ def install(
 
 @dataclass(kw_only=True)
 class Bridge(Served):
-    """A bridge that runs, and its client."""
+    """A bridge that runs, and its client, who does as it is told."""
+
+    def send(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
+        """What is answered 503 is sent again after Retry-After: nothing was changed by it.
+
+        SQLite gives nobody their turn to write, so that on a slow machine with many writers one of
+        them may wait in vain (design, section 4: the client retries).
+        """
+        answer = super().send(method, path, body, **options)
+        for _ in range(5):
+            wait = answer.headers.get("Retry-After")
+            if answer.status_code != requests.codes.unavailable or wait is None:
+                break
+            time.sleep(float(wait))
+            answer = super().send(method, path, body, **options)
+        return answer
 
     def add_user(self, name: str, **attributes: Any) -> str:
         return str(self.sent("POST", "/Users", person(name, **attributes))["id"])

@@ -15,8 +15,8 @@ from tests.acceptance.doors import reopens
 from tests.acceptance.installation import Installation, center, install
 from tests.acceptance.kills import TIMEOUT, creating, losing, survives
 
-# One process of the tests plays them all, and whichever is asked for first waits for its turn.
-pytestmark = [pytest.mark.xdist_group("recovery"), pytest.mark.timeout(500)]
+# Whichever is asked for first waits for its turn.
+pytestmark = pytest.mark.timeout(500)
 
 LATER = "[delivery]\nwait = 0\n"
 

@@ -44,6 +44,18 @@ def test_a_client_that_only_reads_sets_no_entitlements(run):
     assert "exclude each other" in result.stderr
 
 
+def test_a_client_may_be_held_to_the_standard(run, json_of, database):
+    """--dialect is kept with the client and shown; a client is tolerant unless it is told."""
+    assert json_of("client", "add", "okta")["dialect"] == "tolerant"
+    issued = json_of("client", "add", "suite", "--dialect", "strict")
+
+    strict = Client(name="suite", read_only=False, dialect="strict")
+    assert authenticate(database, issued["token"]) == strict
+    assert [one["dialect"] for one in json_of("client", "list")] == ["tolerant", "strict"]
+    assert " strict " in run("client", "list").stdout
+    assert "--dialect" in run("client", "add", "x", "--dialect", "loose", expect=2).stderr
+
+
 def test_the_token_alone_is_on_stdout(run, database):
     """Without --json the token can be piped on; what it is goes to stderr."""
     result = run("client", "add", "okta", "--expires", "1")

@@ -17,6 +17,7 @@ from scim_bridge.sandbox.behaviour import OWNER_ACCOUNT, read_behaviour
 BOTH_WAYS = {
     "sigv4_on_scim": (True, False),
     "strict_disabled": (True, False),
+    "strict_removals": (True, False),
     "add_existing_member": ("ok", "409"),
     "remove_non_member": ("ok", "404"),
     "unknown_member": ("404", "400"),

@@ -5,7 +5,8 @@ import sqlite3
 import pytest
 
 from scim_bridge.sandbox import SandboxServer
-from tests.cli.operation import Sandbox, client_of, in_front_of
+from scim_bridge.sync.purge import Purge
+from tests.cli.operation import Sandbox, client_of, in_front_of, until
 from tests.sync.test_cuts import Aws
 
 
@@ -99,18 +100,84 @@ def test_nothing_is_erased_while_access_has_yet_to_go(run, file, sandbox, folder
     assert "jane" not in everything_stored(folder).casefold()
 
 
-def test_somebody_who_left_long_ago_is_erased_with_what_they_were_given_since(
-    run, file, sandbox, server
-):
-    """An assignment of somebody who is gone would stand for ever."""
+def left_long_ago(run, file, sandbox) -> str:
+    """The principal of jane, who left; her record has ended, and she is disabled."""
     run("client", "revoke", "hr")
     with client_of(file) as client:
         [jane] = client.send("GET", '/Users?filter=userName eq "jane@example.com"')["Resources"]
         client.send("DELETE", f"/Users/{jane['id']}")
         client.bridge.worker().run_once()
-    Aws(server).assign(sandbox.user("jane@example.com")["id"], "Billing")
+    return sandbox.user("jane@example.com")["id"]
+
+
+def test_somebody_who_left_long_ago_is_erased_with_what_they_were_given_since(
+    run, file, sandbox, server
+):
+    """An assignment of somebody who is gone would stand for ever."""
+    sandbox.behave(assignment_seconds=0.0)
+    Aws(server).assign(left_long_ago(run, file, sandbox), "Billing")
+    assert sandbox.state()["assignments"]
 
     run("purge", "jane@example.com", "--yes", "--reason", "request")
 
     assert sandbox.user("jane@example.com") is None
     assert sandbox.state()["assignments"] == []
+
+
+def test_what_was_given_after_everything_was_taken_away_is_seen(
+    run, file, sandbox, server, monkeypatch
+):
+    """The last look is the one before the deletion. The second try takes it away."""
+    jane = left_long_ago(run, file, sandbox)
+    sandbox.behave(assignment_seconds=0.0)
+    erase = Purge.erase
+
+    def give_and_erase(purge, user_id):
+        Aws(server).assign(jane, "Billing")
+        monkeypatch.setattr(Purge, "erase", erase)
+        until(lambda: sandbox.state()["assignments"], within=10)
+        purge.erase(user_id)
+
+    monkeypatch.setattr(Purge, "erase", give_and_erase)
+    said = run("purge", "jane@example.com", "--yes", "--reason", "request", expect=1).stderr
+    assert "nothing was erased" in said
+    assert sandbox.user("jane@example.com") is not None
+
+    run("purge", "jane@example.com", "--yes", "--reason", "request")
+    assert sandbox.state()["assignments"] == []
+    assert sandbox.user("jane@example.com") is None
+
+
+def test_what_somebody_is_being_given_just_now_is_waited_for(run, file, sandbox, server):
+    """No list shows it before AWS is done, and then the person would be gone.
+
+    What somebody else is being given is not waited for.
+    """
+    jane, aws = left_long_ago(run, file, sandbox), Aws(server)
+    sandbox.behave(assignment_seconds=3600.0)
+    aws.assign(sandbox.user("ada@example.com")["id"], "Billing")
+    sandbox.behave(assignment_seconds=1.5)
+    aws.assign(jane, "Billing")
+    sandbox.behave(assignment_seconds=0.0)
+
+    run("purge", "jane@example.com", "--yes", "--reason", "request")
+
+    state = sandbox.state()
+    assert sandbox.user("jane@example.com") is None
+    assert (state["assignments"], len(state["inProgress"])) == ([], 1)
+
+
+def test_nobody_is_erased_whose_assignment_aws_does_not_come_to_an_end_with(
+    run, file, sandbox, server, monkeypatch
+):
+    """It is said, and nothing is erased."""
+    jane = left_long_ago(run, file, sandbox)
+    monkeypatch.setattr("scim_bridge.sync.purge.PATIENCE", 0.0)
+    sandbox.behave(assignment_seconds=3600.0)
+    Aws(server).assign(jane, "Billing")
+
+    said = run("purge", "jane@example.com", "--yes", "--reason", "request", expect=1).stderr
+
+    assert "is giving" in said
+    assert "nothing was erased" in said
+    assert sandbox.user("jane@example.com") is not None

@@ -114,15 +114,20 @@ def test_credentials_that_aws_refuses_are_no_fault_of_the_client(
     file = in_front_of(server, folder, auth=auth)
     with serving(file) as served:
         jane = served.sent("POST", "/Users", person("jane@example.com"))["id"]
+        until(lambda: json_of("status")["pending"] == 0)
         sandbox.behave(secret_key="another", bearer_token="another")
         served.sent("PATCH", f"/Users/{jane}", replacing(active=False))
 
+        # Within the request, unless the machine is so slow that the wait was over before.
+        until(lambda: json_of("status")["circuit"] == "open")
         now = json_of("status")
         assert (now["pending"], now["failed"], now["circuit"]) == (1, 0, "open")
         assert now["cause"]
         assert now["waiting"][0]["revoking"] is True
         ready = requests.get(f"{served.url}/readyz", timeout=10)
-        assert (ready.status_code, ready.json()["causes"]) == (200, [now["cause"]])
+        assert ready.status_code == 200
+        # The door of the assignments is another one, which may be found closed before or after.
+        assert now["cause"] in ready.json()["causes"]
         assert now["cause"] in run("doctor", expect=1).stdout
 
     sandbox.behave(secret_key="sandbox-secret", bearer_token="sandbox-token")

@@ -11,7 +11,6 @@ from scim2_models import (
     EnterpriseUser,
     Group,
     InvalidFilterException,
-    InvalidPathException,
     ScimFilter,
     SearchRequest,
     User,
@@ -333,10 +332,21 @@ def test_half_a_character_is_refused(resources: Resources) -> None:
         matching(resources, r'userName eq "\ud800"')
 
 
-def test_an_order_that_depends_on_the_url_is_refused(resources: Resources) -> None:
-    """`sortBy` a reference is a 400 `invalidPath`: what a client sees of it is not stored."""
-    with pytest.raises(InvalidPathException):
-        resources.search([USER], request(Person, sort_by="groups.$ref"))
+@pytest.mark.parametrize(("sort_by", "same"), [("meta.location", "id"), ("groups.$ref", "groups")])
+def test_an_address_is_sorted_by_the_id_it_ends_with(
+    resources: Resources, sort_by: str, same: str
+) -> None:
+    """Whatever URL a client uses, all addresses begin alike."""
+    for name in ("ada", "bob", "cia"):
+        add_group(resources, f"Friends of {name}", add_user(resources, name).id)
+    add_user(resources, "dan")
+
+    for order in ("ascending", "descending"):
+        found, expected = (
+            resources.search([USER], request(Person, sort_by=one, sort_order=order)).resources
+            for one in (sort_by, same)
+        )
+        assert [each.id for each in found] == [each.id for each in expected]
 
 
 def chain(terms: int, operator: str) -> str:

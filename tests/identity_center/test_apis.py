@@ -130,8 +130,12 @@ FOUND = Instance(
     primary_region="the PrimaryRegion",
 )
 STATUS = AssignmentStatus(
-    request_id="the RequestId", state="SUCCEEDED", failure_reason="the FailureReason"
+    request_id="the RequestId",
+    state="SUCCEEDED",
+    failure_reason="the FailureReason",
+    principal="the PrincipalId",
 )
+LISTED = AssignmentStatus(request_id="the RequestId", state="SUCCEEDED")
 ASSIGNMENT = AccountAssignment(
     kind="group",
     principal="the PrincipalId",
@@ -223,6 +227,10 @@ CALLS: dict[str, tuple[Ask, Any]] = {
     "DescribeAccountAssignmentCreationStatus": (
         lambda a: a.sso_admin.creation_status(ONE),
         STATUS,
+    ),
+    "ListAccountAssignmentCreationStatus": (
+        lambda a: list(a.sso_admin.creations_under_way()),
+        [LISTED],
     ),
     "DescribeAccountAssignmentDeletionStatus": (
         lambda a: a.sso_admin.deletion_status(ONE),

@@ -805,6 +805,26 @@ def test_only_who_exists_is_assigned_what_exists(place):
     apis.sso.create_account_assignment(**asked)
 
 
+@drives("sso:ListAccountAssignmentCreationStatus", moto="it lists no requests")
+def test_creations_are_listed_by_status_without_their_principal(place):
+    """The status of one request alone says whose it is (4). [documented]"""
+    apis = place.apis
+    begun = apis.sso.create_account_assignment(
+        **place.assignment(place.permission_set(), apis.create_user())
+    )
+    place.ended("AccountAssignmentCreation", begun)
+    found = {
+        status: apis.sso.list_account_assignment_creation_status(
+            **apis.instance, Filter={"Status": status}
+        )["AccountAssignmentsCreationStatus"]
+        for status in ("IN_PROGRESS", "SUCCEEDED")
+    }
+    [shown] = found["SUCCEEDED"]
+    assert shown.keys() == {"Status", "RequestId", "CreatedDate"}
+    assert shown["RequestId"] == begun["AccountAssignmentCreationStatus"]["RequestId"]
+    assert found["IN_PROGRESS"] == []
+
+
 @drives("sso:DescribeAccountAssignmentCreationStatus")
 def test_a_status_that_nobody_asked_for_is_not_found(place):
     """A request's id counts for its kind of change (4). [documented]"""

@@ -82,6 +82,23 @@ def _edits_of_a_disabled_user(sandbox, apis):
     ]
 
 
+@switch("strict_removals", {False: [204, "ok"], True: [400, "ok"]})
+def _taking_a_disabled_user_out_of_groups(sandbox, apis):
+    """9: whether it is refused over SCIM. The Identity Store API takes it in any case."""
+    user = sandbox.create_user(active=False)
+    group, other = sandbox.create_group("one"), sandbox.create_group("two")
+    for each in (group, other):
+        sandbox.add_members(each, user)
+    leaves = {"op": "remove", "path": "members", "value": [{"value": user["id"]}]}
+    store = apis.identitystore
+    shown = store.list_group_memberships(**apis.store, GroupId=other["id"])["GroupMemberships"]
+    [held] = [one["MembershipId"] for one in shown]
+    return [
+        sandbox.patch(f"/Groups/{group['id']}", leaves).status_code,
+        answer(store.delete_group_membership, **apis.store, MembershipId=held),
+    ]
+
+
 @switch("sigv4_on_scim", {True: 200, False: 401})
 def _a_signature_at_the_scim_endpoint(sandbox, apis):
     """9, 1.1: SigV4 on the SCIM host."""

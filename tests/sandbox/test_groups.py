@@ -291,6 +291,20 @@ def test_strict_refuses_to_add_a_disabled_user(sandbox, group, members):
     assert sandbox.state()["memberships"] == []
 
 
+def test_strict_removals_refuse_to_take_a_disabled_user_out(sandbox, group, members):
+    """All of the call or nothing; who is active, or no member, is no reason. [switch]"""
+    ada, bob = sandbox.create_user("ada"), sandbox.create_user("bob")
+    sandbox.add_members(group, ada, bob)
+    sandbox.patch(f"/Users/{ada['id']}", {"op": "replace", "path": "active", "value": False})
+    sandbox.behave(strict_removals=True)
+    both = sandbox.patch(f"/Groups/{group['id']}", members("remove", bob, ada))
+    assert both.status_code == 400
+    assert len(sandbox.state()["memberships"]) == 2
+    assert sandbox.patch(f"/Groups/{group['id']}", members("remove", bob)).status_code == 204
+    [left] = sandbox.state()["memberships"]
+    assert left["userId"] == ada["id"]
+
+
 def test_strict_never_refuses_a_removal(sandbox, group, members):
     """A disabled user can always be taken out of a group. [switch]"""
     user = sandbox.create_user(active=False)

@@ -233,7 +233,7 @@ def test_only_an_explicit_value_changes_active(scim: Scim, present: bool) -> Non
         assert (answer.status_code, answer.json["active"]) == (200, present)
 
 
-@pytest.mark.parametrize("value", ["yes", 1, 0, "1", [True], {}], ids=repr)
+@pytest.mark.parametrize("value", ["yes", 1, 0, "1", [True, True], {}], ids=repr)
 def test_what_is_neither_true_nor_false_is_refused(scim: Scim, value: object) -> None:
     """Nobody is enabled or disabled by a guess."""
     user = scim.user()

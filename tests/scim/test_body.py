@@ -14,6 +14,7 @@ from scim2_models import (
 
 from scim_bridge.scim.body import (
     MAX_FILTER_LENGTH,
+    MAX_QUALIFIED,
     MAX_REMOVED,
     MAX_VALUES,
     decoded,
@@ -24,6 +25,8 @@ from tests.scim.conftest import Scim, assert_error, person
 
 ID = "00000000-0000-4000-8000-000000000000"
 LONG = "emails[" + " or ".join(['value eq "x"'] * 2_000) + "].value"
+
+QUALIFIED = [f"urn:x:{number}" for number in range(MAX_QUALIFIED + 1)]
 
 
 def operations(*, number: int = MAX_OPERATIONS, **each: Any) -> dict[str, Any]:
@@ -81,6 +84,11 @@ def test_the_same_name_in_two_objects_is_no_matter() -> None:
         (operations(number=1, op="add", value={LONG: "x"}), InvalidPathException),
         (operations(op="remove", path=f'emails[value eq "{"x" * 100}"]'), InvalidPathException),
         ({"emails": [{"value": "x"}] * (MAX_VALUES + 1)}, InvalidValueException),
+        ({name: {} for name in QUALIFIED}, InvalidValueException),
+        (
+            operations(number=1, op="add", value=dict.fromkeys(QUALIFIED, "x")),
+            InvalidValueException,
+        ),
         (
             operations(number=1, Op="Remove", path="members", value=[{}] * (MAX_REMOVED + 1)),
             InvalidValueException,

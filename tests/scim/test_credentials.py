@@ -314,3 +314,14 @@ def test_a_failed_act_leaves_nothing(database, add):
 
     assert len(credentials.registrations(database)) == 1
     assert len(list(trail(database))) == 1
+
+
+def test_a_client_keeps_its_dialect(database, clock, add, rotate):
+    """Tolerant unless it is told to be strict, and with the next token as well."""
+    tokens = [add("okta"), add("hr", dialect="strict"), rotate("hr", overlap=0)]
+    dialects = [authenticate(database, one.token, clock=clock) for one in (tokens[0], tokens[2])]
+
+    assert [one.dialect for one in tokens] == ["tolerant", "strict", "strict"]
+    assert [client.dialect for client in dialects] == ["tolerant", "strict"]
+    listed = {one.name: one.dialect for one in credentials.registrations(database)}
+    assert listed == {"okta": "tolerant", "hr": "strict"}

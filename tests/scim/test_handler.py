@@ -167,6 +167,34 @@ def test_a_member_has_to_exist(scim: Scim, verb: str) -> None:
     assert scim.members(group["id"]) == set()
 
 
+@pytest.mark.parametrize("verb", ["post", "put", "patch"])
+def test_twelve_thousand_strangers_are_refused_in_a_few_looks(scim: Scim, verb: str) -> None:
+    """Ids are looked up by thousands, so that the answer does not wait for each of them."""
+    group = scim.group("Crew")
+    strangers = entries(*(f"stranger-{number}" for number in range(12_000)))
+    statements: list[str] = []
+
+    def remember(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    event.listen(scim.database.engine, "before_cursor_execute", remember)
+    match verb:
+        case "post":
+            answer = scim.post("/Groups", {"displayName": "Big", "members": strangers})
+        case "put":
+            body = {"displayName": "Crew", "members": strangers}
+            answer = scim.put(f"/Groups/{group['id']}", body)
+        case _:
+            add = {"op": "add", "path": "members", "value": strangers}
+            answer = scim.patch(f"/Groups/{group['id']}", add)
+    event.remove(scim.database.engine, "before_cursor_execute", remember)
+
+    assert "stranger-" in assert_error(answer, 400, "invalidValue")
+    assert len(statements) < 30
+    assert scim.members(group["id"]) == set()
+    assert scim.get("/Groups").json["totalResults"] == 1
+
+
 def test_asking_for_attributes_of_a_patched_group_gives_them(scim: Scim, crew: list[str]) -> None:
     """RFC 7644, section 3.5.2: 200 with what was asked for."""
     group = scim.group("Crew", crew[0])

@@ -90,6 +90,16 @@ def test_what_is_announced_holds_no_null(scim: Scim) -> None:
         assert "null" not in scim.get(path).text
 
 
+@pytest.mark.parametrize("name", ["ServiceProviderConfig", "ResourceType", "Schema"])
+def test_what_describes_the_service_is_described_too(scim: Scim, name: str) -> None:
+    """RFC 7643, section 8.7.2: listed among the schemas, and found by its id."""
+    urn = f"urn:ietf:params:scim:schemas:core:2.0:{name}"
+
+    listed = [one for one in scim.get("/Schemas").json["Resources"] if one["id"] == urn]
+    assert listed == [scim.get(f"/Schemas/{urn}").json]
+    assert listed[0]["name"] == name
+
+
 def test_a_discovery_endpoint_has_no_filter(scim: Scim) -> None:
     """RFC 7644, section 4: a filter on a discovery endpoint is 403."""
     assert_error(scim.get('/Schemas?filter=id eq "x"'), 403)

@@ -179,16 +179,7 @@ def test_nobody_is_acting_after_a_request(scim: Scim) -> None:
 # -- Errors are SCIM errors -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["DELETE", "PUT", "PATCH"])
-def test_a_method_that_is_not_for_this_path_is_405(scim: Scim, method: str) -> None:
-    """RFC 9110, section 15.5.6: with the methods that are allowed."""
-    answer = scim.send(method, "/Users", {})
-
-    assert_error(answer, 405)
-    assert answer.headers["Allow"] == "GET, POST"
-
-
-@pytest.mark.parametrize("path", ["/Users", "/", "/nowhere/at/all"])
+@pytest.mark.parametrize("path", ["/Users", "/", ""])
 def test_an_unknown_method_is_a_scim_error_too(scim: Scim, path: str) -> None:
     """No route ever sees it, and still the client can read the answer."""
     answer = scim.send("BREW", path)

@@ -65,7 +65,7 @@ def test_a_body_that_is_no_object_is_refused(
     ("attributes", "named"),
     [
         ({"userName": 7}, "userName"),
-        ({"userName": ["ada"]}, "userName"),
+        ({"userName": ["ada", "bea"]}, "userName"),
         ({"name": "Ada Lovelace"}, "name"),
         ({"name": {"givenName": {"x": 1}, "familyName": "L"}}, "name.givenName"),
         ({"emails": "ada@example.com"}, "emails"),
@@ -77,7 +77,7 @@ def test_a_body_that_is_no_object_is_refused(
         ({ENTERPRISE: []}, ENTERPRISE),
         ({ENTERPRISE: {"department": 7}}, "department"),
         ({"titel": "Countess"}, "titel"),
-        ({"schemas": [USER, "urn:nobody:knows"]}, "urn:nobody:knows"),
+        ({"schemas": [USER, f"{ENTERPRISE}s"]}, f"{ENTERPRISE}s"),
     ],
     ids=str,
 )
@@ -252,7 +252,7 @@ def terms(number: int) -> str:
 FILTERS = {
     "no operator": "userName",
     "no value": "userName eq",
-    "no quotes": "userName eq ada@example.com",
+    "no quotes": "userName eq ada",
     "unknown attribute": 'titel eq "x"',
     "unknown operator": 'userName is "x"',
     "brackets": '(userName eq "x"',
@@ -286,9 +286,10 @@ def test_a_filter_of_ten_thousand_terms_in_the_address_is_refused(scim: Scim) ->
         "count=x",
         "count=1.5",
         "sortBy=titel",
+        "sortBy=x509Certificates",
+        "sortBy=urn:ietf:params:scim:schemas:extension:scimbridge:2.0:User:provisioning.state",
         "sortOrder=up&sortBy=userName",
         "attributes=titel&excludedAttributes=title",
-        "cursor=",
         "cursor=x",
     ],
 )
@@ -297,7 +298,7 @@ def test_a_page_that_cannot_be_given_is_refused(scim: Scim, query: str) -> None:
     scim.user()
 
     answer = scim.get(f"/Users?{query}")
-    assert answer.status_code in (400, 501), answer.text
+    assert answer.status_code == 400, answer.text
     assert answer.json["detail"]
 
 

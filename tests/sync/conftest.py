@@ -19,6 +19,7 @@ from scim_bridge.directory.write import Write
 from scim_bridge.identity_center.apis import connect_apis
 from scim_bridge.identity_center.center import Center, connect
 from scim_bridge.identity_center.circuit import Standing
+from scim_bridge.identity_center.store_center import StoreCenter
 from scim_bridge.plan.changes import CreateUser
 from scim_bridge.plan.policy import Switches
 from scim_bridge.sandbox.behaviour import ACCESS_KEY, SECRET_KEY, Behaviour
@@ -438,6 +439,7 @@ def assemble(
         timeout: float = 5.0,
         clock: Callable[[], float] = time.time,
         write_via: Literal["scim", "identity-store"] = "scim",
+        detour: bool = False,
     ) -> Directory:
         def remember(standing: Standing) -> None:
             remember_door(database, TARGET, circuit=standing.state, cause=standing.cause)
@@ -461,6 +463,9 @@ def assemble(
             recorder=Recorder(database, marks, observations, held),
             call_seconds=timeout,
             quiet=coalesce,
+            detour=StoreCenter(connect_apis(replace(settings, timeout=timeout)).identity_store)
+            if detour
+            else None,
         )
         delivery = Delivery(
             database=database,

@@ -71,9 +71,11 @@ class Bridges:
             interruption, self.next_call = self.next_call, None
             return _interrupted(interruption, lambda ends=deadline: apply(change, deadline=ends))
 
-        def attempted(change: Any, *, deadline: float) -> Any:
+        def attempted(change: Any, *, deadline: float, refused: Any = None) -> Any:
             interruption, self.next_attempt = self.next_attempt, None
-            return _interrupted(interruption, lambda: make(change, deadline=deadline))
+            return _interrupted(
+                interruption, lambda: make(change, deadline=deadline, refused=refused)
+            )
 
         center.apply = called  # type: ignore[method-assign]
         attempts.make = attempted  # type: ignore[method-assign]

@@ -211,6 +211,166 @@ def test_an_operator_deprovisions_also_who_is_inactive_already(
     assert directory.states() == {"clear"}
 
 
+# -- Where SCIM refuses to take a disabled person out of groups --------------------------
+
+
+def test_a_leaver_goes_by_the_other_door_where_scim_refuses(
+    assemble: Assemble, sandbox: Sandbox
+) -> None:
+    """The removal goes through the Identity Store API: refused once for each group, then done.
+
+    Also from a group the directory does not know; and each call is in the trail with its id.
+    """
+    directory = assemble(detour=True)
+    ada, bob = directory.add_user("ada"), directory.add_user("bob")
+    groups = [directory.add_group(name, ada, bob) for name in ("engineers", "analysts")]
+    directory.deliver()
+    unknown = sandbox.make_group("unknown", "ada", "bob")
+    sandbox.behave(strict_removals=True)
+    sandbox.forget_calls()
+
+    directory.change_user(ada, active=False)
+    directory.deliver()
+
+    assert not sandbox.is_active("ada")
+    for name in ("engineers", "analysts", "unknown"):
+        assert sandbox.members(name) == {"bob"}
+    calls = sandbox.calls()
+    assert calls["PatchGroup"] == {"400": 3}
+    assert calls["identitystore:DeleteGroupMembership"] == {"200": 3}
+    assert directory.states() == {"clear"}
+    deletions = sandbox.requests("identitystore:DeleteGroupMembership")
+    trail = {
+        row.target_request_id: (row.resource_id, row.related_id)
+        for row in directory.audited("call")
+        if "RemoveMembers" in row.facts
+    }
+    assert {one["request_id"] for one in deletions} <= trail.keys()
+    named = {ids for ids in trail.values() if ada in ids}
+    assert named == {(ada, group) for group in (*groups, unknown)}
+
+
+def test_of_many_only_who_is_disabled_goes_by_the_other_door(
+    assemble: Assemble, sandbox: Sandbox
+) -> None:
+    """One refusal tells: nobody is looked for by halves, nor asked for again."""
+    directory = assemble(detour=True)
+    people = directory.hire(12)
+    group = directory.add_group("engineers", *people)
+    directory.deliver()
+    sandbox.fault("PatchGroup", status=503, times=-1)
+    for leaver in people[:3]:
+        directory.change_user(leaver, active=False)
+    directory.change_members(group, remove=people[3:9])
+    sandbox.mend()
+    sandbox.behave(strict_removals=True)
+    sandbox.forget_calls()
+
+    directory.deliver()
+
+    assert sandbox.members("engineers") == {f"person{number:03}" for number in (9, 10, 11)}
+    calls = sandbox.calls()
+    assert calls["PatchGroup"] == {"400": 1, "204": 1}
+    assert calls["identitystore:DeleteGroupMembership"] == {"200": 3}
+    assert directory.states() == {"clear"}
+
+
+def test_what_may_not_go_by_the_other_door_stays_pending_and_says_why(
+    assemble: Assemble, sandbox: Sandbox
+) -> None:
+    """IAM does not allow it: the action is named, others go, and it is done once allowed."""
+    directory = assemble(detour=True)
+    ada, bob = directory.add_user("ada"), directory.add_user("bob")
+    group = directory.add_group("engineers", ada, bob)
+    directory.deliver()
+    sandbox.behave(strict_removals=True)
+    action = "identitystore:DeleteGroupMembership"
+    sandbox.fault(action, error="AccessDeniedException", times=-1)
+
+    directory.change_user(ada, active=False)
+    directory.change_members(group, remove=[bob])
+    directory.deliver()
+
+    assert not sandbox.is_active("ada")
+    assert sandbox.members("engineers") == {"ada"}
+    mark = directory.mark_row("group", group)
+    assert (mark.state, mark.urgent, mark.denied) == ("pending", True, action)
+    assert f"Allow {action}" in mark.last_error
+    assert directory.overview().denied == [action]
+
+    sandbox.mend()
+    directory.make_everything_due()
+    directory.deliver()
+    assert sandbox.members("engineers") == set()
+    assert directory.states() == {"clear"}
+
+
+def test_without_another_door_a_refused_removal_says_what_would_open_it(
+    directory: Directory, sandbox: Sandbox
+) -> None:
+    """A bearer token alone opens the SCIM endpoint only: it stays pending and is asked again."""
+    ada = directory.add_user("ada")
+    group = directory.add_group("engineers", ada)
+    directory.deliver()
+    sandbox.behave(strict_removals=True)
+
+    directory.change_user(ada, active=False)
+    directory.deliver()
+
+    mark = directory.mark_row("group", group)
+    assert (mark.state, mark.urgent) == ("pending", True)
+    assert "set identity_center.region" in mark.last_error
+    assert sandbox.members("engineers") == {"ada"}
+
+
+def test_without_aws_credentials_a_refused_removal_asks_for_them(
+    assemble: Assemble, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token goes on working, so the door of the bridge is not closed."""
+    directory = assemble(detour=True)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "nowhere")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "nowhere")
+    ada = directory.add_user("ada")
+    group = directory.add_group("engineers", ada)
+    directory.deliver()
+    sandbox.behave(strict_removals=True)
+
+    directory.change_user(ada, active=False)
+    directory.deliver()
+
+    mark = directory.mark_row("group", group)
+    assert mark.state == "pending"
+    assert "there are no AWS credentials" in mark.last_error
+    assert directory.center.circuit.state == "closed"
+    assert directory.mark_state("user", directory.add_user("bob")) == "clear"
+
+
+def test_a_membership_that_the_other_door_does_not_find_is_not_taken_for_gone(
+    assemble: Assemble, sandbox: Sandbox
+) -> None:
+    """AWS promises no read after a write: what SCIM shows is still there."""
+    directory = assemble(detour=True)
+    ada = directory.add_user("ada")
+    group = directory.add_group("engineers", ada)
+    directory.deliver()
+    sandbox.behave(strict_removals=True)
+    sandbox.fault("identitystore:GetGroupMembershipId", error="ResourceNotFoundException", times=-1)
+
+    directory.change_user(ada, active=False)
+    directory.deliver()
+
+    assert sandbox.members("engineers") == {"ada"}
+    assert directory.mark_state("group", group) == "pending"
+    sandbox.mend()
+    directory.make_everything_due()
+    directory.deliver()
+    assert sandbox.members("engineers") == set()
+    assert directory.states() == {"clear"}
+
+
 # -- Returning ---------------------------------------------------------------------------
 
 

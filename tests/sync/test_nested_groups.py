@@ -1,0 +1,483 @@
+"""Nested groups: Identity Center holds the people of inner groups in the outer ones, and no others.
+
+Identity Center has no nested groups (AWS SCIM developer guide, limitations), so ``[groups] nested =
+"flatten"`` puts the people themselves there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scim2_models import EnterpriseUser, Group, InvalidValueException, User
+from sqlalchemy import update
+
+from scim_bridge.directory import tables
+from scim_bridge.plan.drift import Difference
+from scim_bridge.settings import Safety
+from scim_bridge.sync.acceptance import Acceptance
+from scim_bridge.sync.cuts import reach
+from scim_bridge.sync.explanation import Question, explain
+from scim_bridge.sync.held import Loss
+from scim_bridge.sync.holdings import holdings
+from tests.sync.conftest import GROUP, TARGET, USER, Directory, Sandbox, _given
+from tests.sync.watching import watching
+
+PEOPLE = ("ann", "bob", "cy")
+GROUPS = ("red", "blue", "green", "grey")
+
+
+@pytest.fixture
+def flat(assemble: Callable[..., Directory]) -> Directory:
+    """A directory that flattens nested groups."""
+    return flattening(assemble())
+
+
+def flattening(directory: Directory) -> Directory:
+    directory.resources.nested = "flatten"
+    return directory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nest:
+    """Two people in "inner", which is in "middle", which is in "outer"; one of them in "middle"."""
+
+    ann: str
+    bob: str
+    inner: str
+    middle: str
+    outer: str
+
+
+@pytest.fixture
+def nest(flat: Directory, sandbox: Sandbox) -> Nest:
+    ann, bob = flat.add_user("ann"), flat.add_user("bob")
+    inner = flat.add_group("inner", ann, bob)
+    middle = flat.add_group("middle", inner, bob)
+    outer = flat.add_group("outer", middle)
+    flat.deliver()
+    assert held(sandbox) == {"inner": {"ann", "bob"}, "middle": {"ann", "bob"},
+                             "outer": {"ann", "bob"}}  # fmt: skip
+    return Nest(ann=ann, bob=bob, inner=inner, middle=middle, outer=outer)
+
+
+def held(sandbox: Sandbox) -> dict[str, set[str]]:
+    return {group: sandbox.members(group) for group in sorted(sandbox.groups())}
+
+
+# -- What takes access away, within the request -----------------------------------------------
+
+
+def test_who_leaves_an_inner_group_loses_every_outer_one_that_nothing_else_gives(
+    flat: Directory, nest: Nest, sandbox: Sandbox
+) -> None:
+    """Within the request, like any removal; who is in one of them otherwise stays there."""
+    flat.change_members(nest.inner, remove=[nest.ann, nest.bob])
+
+    assert held(sandbox) == {"inner": set(), "middle": {"bob"}, "outer": {"bob"}}
+
+
+def test_a_group_that_is_taken_out_takes_its_people_along(
+    flat: Directory, nest: Nest, sandbox: Sandbox
+) -> None:
+    """Also people of whom the bridge does not know that it put them there."""
+    flat.disconnect(nest.outer, nest.ann)
+
+    flat.change_members(nest.middle, remove=[nest.inner])
+
+    assert held(sandbox) == {"inner": {"ann", "bob"}, "middle": {"bob"}, "outer": {"bob"}}
+
+
+def test_a_put_without_the_inner_group_takes_it_out(
+    flat: Directory, nest: Nest, sandbox: Sandbox
+) -> None:
+    """RFC 7644, section 3.5.1: what a PUT leaves out is gone."""
+    flat.replace_group(nest.middle, "middle", nest.ann)
+
+    assert held(sandbox) == {"inner": {"ann", "bob"}, "middle": {"ann"}, "outer": {"ann"}}
+
+
+def test_the_deletion_of_an_inner_group_takes_its_people_out_of_the_outer_ones(
+    flat: Directory, nest: Nest, sandbox: Sandbox
+) -> None:
+    """And a group of that name that comes later is in no group."""
+    flat.delete_group(nest.inner)
+
+    assert held(sandbox) == {"inner": set(), "middle": {"bob"}, "outer": {"bob"}}
+
+    flat.add_group("inner", nest.ann)
+    flat.deliver()
+
+    assert held(sandbox) == {"inner": {"ann"}, "middle": {"bob"}, "outer": {"bob"}}
+
+
+def test_the_deletion_of_a_group_between_takes_everybody_out(
+    flat: Directory, nest: Nest, sandbox: Sandbox
+) -> None:
+    """Those in it, and those in the groups in it."""
+    flat.delete_group(nest.middle)
+
+    assert held(sandbox) == {"inner": {"ann", "bob"}, "middle": set(), "outer": set()}
+
+
+def test_a_leaver_loses_the_outer_groups_too_and_has_them_again_on_return(
+    flat: Directory, nest: Nest, sandbox: Sandbox
+) -> None:
+    """A deactivation takes effect within the request; a rehire under a new id is in no group."""
+    flat.change_user(nest.ann, active=False)
+    assert held(sandbox) == {"inner": {"bob"}, "middle": {"bob"}, "outer": {"bob"}}
+
+    flat.change_user(nest.ann, active=True)
+    flat.deliver()
+    assert held(sandbox)["outer"] == {"ann", "bob"}
+
+    flat.delete_user(nest.ann)
+    assert held(sandbox) == {"inner": {"bob"}, "middle": {"bob"}, "outer": {"bob"}}
+
+    ann = flat.add_user("ann")
+    flat.deliver()
+    assert held(sandbox) == {"inner": {"bob"}, "middle": {"bob"}, "outer": {"bob"}}
+    flat.change_members(nest.inner, add=[ann])
+    flat.deliver()
+    assert held(sandbox)["outer"] == {"ann", "bob"}
+
+
+def test_who_returns_too_late_is_in_no_outer_group_either(
+    assemble: Callable[..., Directory], sandbox: Sandbox
+) -> None:
+    """``[deprovision] restore_within = 0``: the membership ends with the return."""
+    flat = flattening(assemble(restore_within=0.0))
+    ann = flat.add_user("ann")
+    flat.add_group("outer", flat.add_group("inner", ann))
+    flat.deliver()
+
+    flat.change_user(ann, active=False)
+    flat.change_user(ann, active=True)
+    flat.deliver()
+
+    assert held(sandbox) == {"inner": set(), "outer": set()}
+
+
+def test_a_removal_is_undone_by_nothing_but_a_new_word(
+    flat: Directory, nest: Nest, sandbox: Sandbox
+) -> None:
+    """What comes back to the inner group comes back to the outer ones."""
+    flat.change_members(nest.inner, remove=[nest.ann])
+    flat.change_members(nest.inner, add=[nest.ann])
+    flat.deliver()
+
+    assert held(sandbox)["outer"] == {"ann", "bob"}
+    assert flat.states() == {"clear"}
+
+
+# -- The brake and the operator ---------------------------------------------------------------
+
+
+@pytest.fixture
+def many(assemble: Callable[..., Directory], sandbox: Sandbox) -> Directory:
+    """Thirty people in "outer" through "inner", behind a brake that lets twenty go."""
+    flat = flattening(assemble(safety=Safety(max_removals=20)))
+    crew = flat.hire(30)
+    flat.add_group("outer", flat.add_group("inner", *crew))
+    flat.deliver()
+    assert len(sandbox.members("outer")) == 30
+    return flat
+
+
+def losses(flat: Directory) -> list[Loss]:
+    with flat.database.reading():
+        return list(flat.held.losses())
+
+
+def group_named(flat: Directory, name: str) -> str:
+    with flat.database.reading() as connection:
+        row = connection.execute(
+            tables.groups.select().where(tables.groups.c.display_name == name)
+        ).one()
+    return str(row.id)
+
+
+def test_losses_through_a_nesting_count_for_the_brake(many: Directory, sandbox: Sandbox) -> None:
+    """The end of a nesting is held like removals of its people, until the client reverses it."""
+    flat = many
+    inner, outer = group_named(flat, "inner"), group_named(flat, "outer")
+
+    flat.change_members(outer, remove=[inner])
+    flat.deliver()
+    assert len(sandbox.members("outer")) == 10
+    assert len(losses(flat)) == 10
+
+    flat.change_members(outer, add=[inner])
+    flat.deliver()
+    assert len(sandbox.members("outer")) == 30
+    assert losses(flat) == []
+
+
+def test_an_operator_who_rejects_gives_the_inner_group_back_and_no_more(
+    many: Directory, sandbox: Sandbox
+) -> None:
+    """Nobody gets a membership of the outer group that would outlive that of the inner one."""
+    flat = many
+    inner, outer = group_named(flat, "inner"), group_named(flat, "outer")
+    flat.change_members(inner, replace=[])
+    flat.deliver()
+    assert {loss.group for loss in losses(flat)} == {inner, outer}
+    (set_id,) = {loss.set_id for loss in losses(flat)}
+
+    flat.decisions.reject(set_id)
+    flat.deliver()
+
+    assert len(flat.members(inner)) == 10
+    assert flat.members(outer) == {inner}
+    assert len(sandbox.members("inner")) == len(sandbox.members("outer")) == 10
+
+
+def test_a_rejection_gives_nobody_what_an_inner_group_gives_though_they_had_it_once(
+    assemble: Callable[..., Directory], sandbox: Sandbox
+) -> None:
+    """Whichever loss was held first."""
+    flat = flattening(assemble(safety=Safety(max_removals=20)))
+    crew = flat.hire(30)
+    inner, outer = flat.add_group("inner", *crew), flat.add_group("outer", *crew)
+    flat.change_members(outer, add=[inner])
+    flat.change_members(outer, remove=crew)
+    flat.deliver()
+    flat.change_members(inner, replace=[])
+    flat.deliver()
+
+    for set_id in {loss.set_id for loss in losses(flat)}:
+        flat.decisions.reject(set_id)
+    flat.deliver()
+
+    assert flat.members(outer) == {inner}
+    assert len(sandbox.members("inner")) == len(sandbox.members("outer")) == 10
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_what_was_added_by_hand_to_both_groups_is_accepted_in_the_inner_one(
+    assemble: Callable[..., Directory], sandbox: Sandbox, names: tuple[str, str]
+) -> None:
+    """Whichever of the two is looked at first, who leaves the inner one leaves the outer one."""
+    flat = flattening(assemble())
+    watched = watching(flat, sandbox, on_managed="accept")
+    ann = flat.add_user("ann")
+    inner = flat.add_group(names[0])
+    outer = flat.add_group(names[1], inner)
+    flat.deliver()
+    watched.extract()
+    for name in names:
+        sandbox.join(name, "ann")
+    watched.extract()
+    assert flat.members(inner) == {ann}
+    assert flat.members(outer) == {inner}
+
+    flat.change_members(inner, remove=[ann])
+    flat.deliver()
+    assert sandbox.members(names[1]) == set()
+
+
+# -- What an operator is told -----------------------------------------------------------------
+
+
+def test_the_reason_names_the_inner_group(flat: Directory, nest: Nest) -> None:
+    """`explain USER` and the access report, now and at a moment in the past."""
+    said = " ".join(explain(flat.database, nest.ann, Question()))
+    assert "Group outer" in said
+    assert "put into group inner, which is in it" in said
+
+    before = flat.database.clock()
+    with flat.database.transaction() as connection:
+        for table in (tables.memberships, tables.nestings, tables.history):
+            column = table.c.at if table is tables.history else table.c.valid_from
+            connection.execute(update(table).values({column: before - 10}))
+    flat.change_members(nest.outer, remove=[nest.middle])
+
+    def through(at: float | None) -> set[tuple[str, str]]:
+        found = holdings(flat.database, person=nest.ann, at=at)
+        return {(one.group, one.through) for one in found}
+
+    assert through(None) == {("inner", ""), ("middle", "inner")}
+    assert through(before - 5) == {("inner", ""), ("middle", "inner"), ("outer", "inner")}
+
+
+def test_sessions_through_an_outer_group_are_reckoned_with(flat: Directory, nest: Nest) -> None:
+    """A leaver's sessions may run on permission sets that an outer group grants."""
+    arn = "arn:aws:sso:::permissionSet/ssoins-1/ps-1"
+    with flat.database.transaction() as connection:
+        connection.execute(
+            tables.assignments.insert().values(
+                kind="group", resource_id=nest.outer, account_id="111122223333",
+                permission_set=arn, permission_set_arn=arn, origin="client:hr", valid_from=1,
+            )
+        )  # fmt: skip
+
+    assert set(reach(flat.database, TARGET, nest.ann).sessions) == {arn}
+
+
+def test_somebody_taken_out_by_hand_is_not_accepted_where_an_inner_group_puts_them(
+    flat: Directory, nest: Nest, sandbox: Sandbox
+) -> None:
+    """No row of theirs could end; what was taken out by hand is for a repair."""
+    acceptance = Acceptance(flat.resources, flat.observations, flat.entitlements)
+    principal = str(flat.principal("user", nest.ann))
+    difference = Difference(kind="group", id=nest.outer, what="member-removed", name=principal)
+
+    with flat.database.transaction():
+        assert acceptance.accept(difference) is False
+
+
+def test_adoption_gives_nobody_a_membership_that_an_inner_group_gives(
+    flat: Directory, sandbox: Sandbox
+) -> None:
+    """It would outlive that of the inner group: who leaves that one loses the outer one, too."""
+    watched = watching(flat, sandbox)
+    sandbox.make_user("ann")
+    for group in ("inner", "outer"):
+        sandbox.make_group(group, "ann")
+    # The directory has them already, and nothing of it was delivered yet.
+    ann = flat.resources.create(USER, User[EnterpriseUser].model_validate(_given("ann"))).id
+    ids = {}
+    for name, member in (("inner", ann), ("outer", None)):
+        stated = {"displayName": name, "members": [{"value": member or ids["inner"]}]}
+        ids[name] = flat.resources.create(GROUP, Group.model_validate(stated)).id
+
+    watched.extract()
+    watched.parts.adoption.adopt(watched.parts.adoption.proposal())
+    flat.deliver()
+    assert flat.members(str(ids["outer"])) == {ids["inner"]}
+    assert held(sandbox) == {"inner": {"ann"}, "outer": {"ann"}}
+
+    flat.change_members(str(ids["inner"]), remove=[str(ann)])
+    assert held(sandbox) == {"inner": set(), "outer": set()}
+
+
+# -- The law ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Model:
+    """Who is where, in plain Python."""
+
+    people: dict[str, set[str]] = field(default_factory=lambda: {group: set() for group in GROUPS})
+    inner: dict[str, set[str]] = field(default_factory=lambda: {group: set() for group in GROUPS})
+    away: set[str] = field(default_factory=set)
+
+    def reached(self, group: str) -> set[str]:
+        """A group and all that are in it."""
+        found, ahead = set(), [group]
+        while ahead:
+            one = ahead.pop()
+            if one not in found:
+                found.add(one)
+                ahead += self.inner[one]
+        return found
+
+    def members(self, group: str) -> set[str]:
+        return {one for each in self.reached(group) for one in self.people[each]} - self.away
+
+
+person, group = st.sampled_from(PEOPLE), st.sampled_from(GROUPS)
+anything = st.frozensets(person | group, max_size=3)
+CHANGES = st.one_of(
+    st.tuples(st.just("add"), group, anything),
+    st.tuples(st.just("add"), group, st.frozensets(group, min_size=1, max_size=2)),
+    st.tuples(st.just("remove"), group, anything),
+    st.tuples(st.just("replace"), group, anything),
+    st.tuples(st.just("delete"), group, st.just(frozenset())),
+    st.tuples(st.just("leave"), person, st.just(frozenset())),
+    st.tuples(st.just("return"), person, st.just(frozenset())),
+)
+
+
+@pytest.fixture
+def named(flat: Directory) -> dict[str, str]:
+    """The ids of people and groups that are all there."""
+    ids = {name: flat.add_user(name) for name in PEOPLE}
+    ids |= {name: flat.add_group(name) for name in GROUPS}
+    flat.deliver()
+    return ids
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.lists(CHANGES, min_size=4, max_size=9))
+def test_after_every_change_identity_center_holds_exactly_whom_the_graph_reaches(
+    flat: Directory,
+    sandbox: Sandbox,
+    named: dict[str, str],
+    changes: list[tuple[str, str, frozenset[str]]],
+) -> None:
+    """What is to be taken away is gone before the answer, the rest after the worker's passes."""
+    model = Model()
+    _begin_again(flat, named)
+    for what, who, others in changes:
+        before = {each: model.members(each) for each in GROUPS}
+        _change(flat, named, model, what, who, others)
+        wanted = {each: model.members(each) for each in GROUPS}
+        at_once = held(sandbox)
+        assert all(at_once[each] <= wanted[each] for each in GROUPS if wanted[each] <= before[each])
+        flat.deliver()
+        assert held(sandbox) == wanted
+        with flat.database.reading():
+            found = {each: flat.planning.subjects.effective_members(named[each]) for each in GROUPS}
+        assert found == {each: {named[one] for one in wanted[each]} for each in GROUPS}
+
+
+def _begin_again(flat: Directory, named: dict[str, str]) -> None:
+    for each in GROUPS:
+        flat.change_members(named[each], replace=[])
+    for each in PEOPLE:
+        flat.change_user(named[each], active=True)
+    flat.deliver()
+
+
+def _change(
+    flat: Directory,
+    named: dict[str, str],
+    model: Model,
+    what: str,
+    who: str,
+    others: frozenset[str],
+) -> None:
+    """One client's word, to the directory and to the model."""
+    match what:
+        case "leave" | "return":
+            flat.change_user(named[who], active=what == "return")
+            model.away = model.away - {who} if what == "return" else model.away | {who}
+        case "delete":
+            flat.delete_group(named[who])
+            named[who] = flat.add_group(who)
+            model.people[who], model.inner[who] = set(), set()
+            for inner in model.inner.values():
+                inner.discard(who)
+        case _:
+            _change_members(flat, named, model, what, who, others)
+
+
+def _change_members(
+    flat: Directory,
+    named: dict[str, str],
+    model: Model,
+    what: str,
+    who: str,
+    others: frozenset[str],
+) -> None:
+    ids = [named[each] for each in sorted(others)]
+    joining = set() if what == "remove" else {each for each in others if each in GROUPS}
+    if any(who in model.reached(each) for each in joining):
+        with pytest.raises(InvalidValueException, match="this group, or holds it"):
+            flat.change_members(named[who], **{what: ids})
+        return
+    flat.change_members(named[who], **{what: ids})
+    for held_there, kind in ((model.people, PEOPLE), (model.inner, GROUPS)):
+        meant = {each for each in others if each in kind}
+        if what == "add":
+            held_there[who] |= meant
+        elif what == "remove":
+            held_there[who] -= meant
+        else:
+            held_there[who] = meant
