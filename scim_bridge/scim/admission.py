@@ -42,6 +42,8 @@ class Admitted:
     """A change as it may be made."""
 
     resource: Resource[Any]
+    # Whether the client says that the user is inactive: that is done, whatever it comes with.
+    deactivates: bool = False
     # The attributes a deactivation came with that were left out.
     ignored: tuple[str, ...] = ()
 
@@ -108,7 +110,7 @@ class Admission:
             if not deactivates:
                 raise
             return deactivation(before, after)
-        return Admitted(resource=after, ignored=ignored)
+        return Admitted(resource=after, deactivates=deactivates, ignored=ignored)
 
     def _settle_user_name(
         self, before: User[Any], after: User[Any], *, keep: bool
@@ -137,7 +139,7 @@ def deactivation(before: User[Any], after: User[Any]) -> Admitted:
     )
     resource = before.model_copy(deep=True)
     resource.active = False
-    return Admitted(resource=resource, ignored=tuple(ignored))
+    return Admitted(resource=resource, deactivates=True, ignored=tuple(ignored))
 
 
 def _name(resource: Resource[Any]) -> str:

@@ -385,10 +385,9 @@ class Handler(ScimHandler):
         try:
             stored = self._update(resource_type, before, admitted.resource, stated)
         except (UniquenessException, ForbiddenException, InvalidValueException):
-            after = cast(User[Any], admitted.resource)
-            if after.active is not False:
+            if not admitted.deactivates:
                 raise
-            admitted = deactivation(cast(User[Any], before), after)
+            admitted = deactivation(cast(User[Any], before), cast(User[Any], admitted.resource))
             stored = self._update(resource_type, before, admitted.resource)
         self._audit_ignored(before, admitted)
         return stored

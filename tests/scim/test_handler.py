@@ -9,8 +9,9 @@ import pytest
 from scim2_models import PreconditionFailedException
 from sqlalchemy import event
 
+from scim_bridge.directory.database import Database
 from scim_bridge.errors import Conflict, Refused
-from scim_bridge.settings import Safety, Settings
+from scim_bridge.settings import Safety, Settings, Users
 from tests.scim.conftest import Scim, assert_error, person, serve
 
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
@@ -455,6 +456,40 @@ def test_a_protected_group_is_touched_by_nobody(
     assert [one["status"] for one in outcomes] == ["403"] * len(writes)
     assert strict.get(path).json == group
     assert strict.writes == []
+
+
+ENTITLEMENTS = "urn:ietf:params:scim:schemas:extension:scimbridge:2.0:User"
+GRANT = {"accountId": "111122223333", "permissionSet": "ReadOnly"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "refusal"),
+    [
+        ("userName", "bob@example.com", (409, "uniqueness")),
+        ("emails", [{"value": "bob@example.com"}], (409, "uniqueness")),
+        (f"{ENTITLEMENTS}:accountAssignments", [GRANT], (403, None)),
+    ],
+    ids=["userName", "emails", "accountAssignments"],
+)
+def test_what_is_refused_for_somebody_active_is_refused_for_somebody_inactive(
+    database: Database, settings: Settings, path: str, value: Any, refusal: tuple[int, str | None]
+) -> None:
+    """Only a request that says active=false is done whatever it comes with.
+
+    A request is applied or refused (RFC 7644, sections 3.5.1 and 3.5.2), never answered 200 and
+    ignored.
+    """
+    scim = serve(database, replace(settings, users=Users(username_changes="allow")))
+    scim.user("bob", emails=[{"value": "bob@example.com"}])
+    ada = f"/Users/{scim.user('ada', active=False)['id']}"
+    before = scim.get(ada).json
+    change = {"op": "replace", "path": path, "value": value}
+
+    assert_error(scim.patch(ada, change), *refusal)
+    assert scim.get(ada).json == before
+
+    deactivation = {"op": "replace", "path": "active", "value": False}
+    assert scim.patch(ada, change, deactivation).status_code == 200
 
 
 def test_a_protected_user_is_touched_by_nobody(scim: Scim, settings: Settings) -> None:
