@@ -137,7 +137,7 @@ def _key(settings: Settings, database: Database) -> str:
 
 def _of_nestings(database: Database, settings: Settings) -> Iterator[Finding]:
     try:
-        nesting.check(database, skipped=settings.groups.nested == "skip")
+        nesting.check(database, settings.groups)
     except OperatorError as error:
         yield Finding(what="groups", state="wrong", said=str(error))
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from scim_bridge.app import Bridge
-from scim_bridge.cli.assembled import assembled
+from scim_bridge.cli.assembled import assembled, refuse_delivery
 from scim_bridge.cli.extract import watch_of
 from scim_bridge.cli.invocation import Invocation, audited, pass_invocation
 from scim_bridge.cli.names import group_names, principal_names, printable, user_names
@@ -14,7 +14,6 @@ from scim_bridge.cli.output import json_option, print_json, print_table
 from scim_bridge.plan.drift import Difference, Unmanaged
 from scim_bridge.sync import TARGET
 from scim_bridge.sync.drift import Found
-from scim_bridge.sync.pause import refuse_while_paused
 
 # As many of what is not managed are listed for people.
 MOST_UNMANAGED = 50
@@ -56,7 +55,7 @@ def command(context: click.Context, invocation: Invocation, *, repair: bool, as_
         found = drift.found()
         repaired: list[Difference] = []
         if repair:
-            refuse_while_paused(bridge.database)
+            refuse_delivery(bridge)
             repaired = drift.repair(found)
             bridge.worker().run_once()
             found = drift.found()

@@ -23,6 +23,7 @@ import structlog
 from scim_bridge.app import Bridge, build
 from scim_bridge.cli.parent import end_with
 from scim_bridge.cli.web import GRACE, Web, calling
+from scim_bridge.directory import nesting
 from scim_bridge.directory.database import Database
 from scim_bridge.errors import BridgeError, DatabaseUnavailable
 from scim_bridge.metrics import Metrics, serve_apart
@@ -45,14 +46,15 @@ log = structlog.get_logger(__name__)
 
 
 def check(settings: Settings) -> None:
-    """Raise now what would end every process as soon as it starts (`SettingsError`), and forget
-    what an earlier run knew of Identity Center's doors.
+    """Raise now what would end every process as soon as it starts (`SettingsError`) or stands
+    against any delivery (`nesting.check`), and forget what an earlier run knew of the doors.
 
     Before any process starts: what one of them has found since must not be forgotten.
     """
     bridge = build(settings)
     try:
         bridge.worker()
+        nesting.check(bridge.database, settings.groups)
         bridge.forget_door()
     finally:
         bridge.close()

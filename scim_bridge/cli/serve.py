@@ -13,7 +13,6 @@ import click
 
 from scim_bridge import log
 from scim_bridge.cli.invocation import Invocation, advise, opened, pass_invocation
-from scim_bridge.directory import nesting
 from scim_bridge.directory.database import Database
 from scim_bridge.errors import OperatorError
 from scim_bridge.scim.credentials import registrations
@@ -53,7 +52,6 @@ def command(
     settings = _chosen(invocation.settings(), host=host, port=port, processes=processes)
     log.configure(settings.log)
     with opened(settings, create=True) as database:
-        nesting.check(database, skipped=settings.groups.nested == "skip")
         has_client = _has_client(database)
     with _counts_added_up(settings.server):
         # Only now: prometheus-client looks once, when it is imported, whether counts are added up.

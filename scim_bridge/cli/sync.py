@@ -12,17 +12,15 @@ from rich.console import Console
 from rich.progress import Progress as ProgressBar
 
 from scim_bridge.app import Bridge
-from scim_bridge.cli.assembled import assembled
+from scim_bridge.cli.assembled import assembled, refuse_delivery
 from scim_bridge.cli.invocation import Invocation, audited, pass_invocation
 from scim_bridge.cli.names import called, group_names, listed, people, printable, user_names
 from scim_bridge.cli.output import json_option, print_json, print_table
-from scim_bridge.directory import nesting
 from scim_bridge.sync import TARGET
 from scim_bridge.sync.held import Loss
 from scim_bridge.sync.journal import journalled
 from scim_bridge.sync.marks import Key, Marks
 from scim_bridge.sync.overview import Overview, Waiting, waiting
-from scim_bridge.sync.pause import refuse_while_paused
 from scim_bridge.sync.worker import Progress
 
 # How often it is looked whether somebody else has finished, in seconds.
@@ -81,8 +79,7 @@ def command(
       scim-bridge sync --approve 3f9a1c20 --reason "site closed, ticket 4711"
     """
     with assembled(invocation.settings()) as bridge:
-        refuse_while_paused(bridge.database)
-        nesting.check(bridge.database, skipped=bridge.settings.groups.nested == "skip")
+        refuse_delivery(bridge)
         result = synced(bridge, retry=retry, approve=approve, reject=reject, quiet=as_json)
         if as_json:
             print_json(_as_dict(bridge, result))

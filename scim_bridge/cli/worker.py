@@ -5,7 +5,6 @@ import click
 from scim_bridge import log
 from scim_bridge.cli.invocation import Invocation, opened, pass_invocation
 from scim_bridge.cli.processes import check, deliver
-from scim_bridge.directory import nesting
 
 
 @click.command()
@@ -23,8 +22,7 @@ def command(invocation: Invocation) -> None:
     """
     settings = invocation.settings()
     log.configure(settings.log)
-    with opened(settings, create=True) as database:
-        nesting.check(database, skipped=settings.groups.nested == "skip")
-        click.echo(f"Delivering to {settings.identity_center.written_to}; Ctrl-C stops.")
-    check(settings)
+    with opened(settings, create=True):
+        check(settings)
+    click.echo(f"Delivering to {settings.identity_center.written_to}; Ctrl-C stops.")
     deliver(settings)

@@ -17,6 +17,7 @@ from scim_bridge.directory.memberships import CURRENT as CURRENT_MEMBERSHIP
 from scim_bridge.directory.memberships import NO_MOVES, Membership, Moves, chunks
 from scim_bridge.directory.tables import groups, memberships, nestings
 from scim_bridge.errors import OperatorError
+from scim_bridge.settings import Groups as GroupSettings
 
 _columns = nestings.c
 CURRENT = nestings.c.valid_to.is_(None)
@@ -165,13 +166,14 @@ def depths(database: Database) -> Mapping[str, int]:
         return {group_id: int(number) for group_id, number in connection.execute(count)}
 
 
-def check(database: Database, *, skipped: bool) -> None:
-    """Raise `OperatorError` if groups are nested though they are to be skipped.
+def check(database: Database, settings: GroupSettings) -> None:
+    """Raise `OperatorError` if groups are nested though ``[groups] nested`` is "skip".
 
     They would give access that no client's word and no setting stands for any more.
     """
-    count = sum(map(len, every_nesting(database).values()))
-    if skipped and count:
+    if settings.nested != "skip":
+        return
+    if count := sum(map(len, every_nesting(database).values())):
         raise OperatorError(
             f'[groups] nested is "skip", but there are nested groups ({count}): end that with '
             '`scim-bridge unnest`, or set it to "flatten" again'

@@ -32,8 +32,8 @@ def test_the_bridge_does_not_start_with_nested_groups_that_are_to_be_skipped(
     }
 
     file.write_text(file.read_text().replace('"flatten"', '"skip"'))
-    for command in ("serve", "worker", "sync"):
-        assert "scim-bridge unnest" in run(command, expect=1).stderr
+    for command in ("serve", "worker", "sync", "drift --repair"):
+        assert "scim-bridge unnest" in run(*command.split(), expect=1).stderr
     (finding,) = [one for one in json_of("doctor", expect=1)["findings"] if one["what"] == "groups"]
     assert (finding["state"], "unnest" in finding["said"]) == ("wrong", True)
 

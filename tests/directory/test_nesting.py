@@ -12,6 +12,7 @@ from scim_bridge.directory import nesting, tables
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.resources import Resources
 from scim_bridge.errors import OperatorError
+from scim_bridge.settings import Groups
 from tests.directory.population import GROUP, add_group, add_user
 
 NODES = "abcdef"
@@ -142,11 +143,11 @@ def test_nestings_are_not_left_over_when_groups_are_to_be_skipped(flat: Resource
     """The bridge does not start with them: nobody would stand for the access they give."""
     inner, outer = add_group(flat, "Inner").id, add_group(flat, "Outer").id
     flat.change_members(outer, add=[inner])
-    nesting.check(flat.database, skipped=False)
+    nesting.check(flat.database, Groups(nested="flatten"))
     with pytest.raises(OperatorError, match="scim-bridge unnest"):
-        nesting.check(flat.database, skipped=True)
+        nesting.check(flat.database, Groups())
 
     assert flat.unnest() == 1
 
-    nesting.check(flat.database, skipped=True)
+    nesting.check(flat.database, Groups())
     assert flat.get(GROUP, outer).members is None  # type: ignore[attr-defined]
