@@ -38,7 +38,8 @@ from scim2_models.path import (
 )
 from sqlalchemy import (
     ColumnElement,
-    FromClause,
+    Select,
+    Subquery,
     Table,
     Text,
     and_,
@@ -51,6 +52,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
 )
 from sqlalchemy import cast as sql_cast
 
@@ -62,6 +64,7 @@ from scim_bridge.directory.entitlements import (
     PROVISIONING,
     USER_EXTENSION,
 )
+from scim_bridge.directory.nesting import PAIRS
 
 # How many comparisons a filter may hold, and how deeply they may nest: more than any client sends,
 # and less than what SQLite refuses to parse.
@@ -392,35 +395,31 @@ class _JsonEntries:
 
 
 class _MembershipEntries:
-    """The members of a group, or the groups of a user: current membership rows."""
+    """The members of a group, or the groups of a user, as they are shown: also those that are there
+    through nested groups.
+    """
 
     def __init__(self, *, owner: Table) -> None:
         self.owner = owner
-        self._row = tables.memberships.alias()
-        self._group = tables.groups.alias()
-        self._from: FromClause = self._row
-        if owner is tables.users:
-            self._from = self._row.join(self._group, self._group.c.id == self._row.c.group_id)
+        self._rows = _groups_of_users() if owner is tables.users else _members_of_groups()
 
     def value(self, binding: AttributeBinding, name: str) -> _Value:
-        of_user = self.owner is tables.users
         match name:
             case "value":
-                return _ready(self._row.c.group_id if of_user else self._row.c.member_id)
+                return _ready(self._rows.c.value)
             case "display":
-                return _ready(self._group.c.display_name_folded if of_user else null())
+                return _ready(self._rows.c.display)
             case "type":
-                return _prepared(literal("direct" if of_user else "User"), binding)
+                return _prepared(self._rows.c.type, binding)
             case _:
                 # The server makes a URL of $ref, which depends on the URL a client uses.
                 raise _not_stored(binding)
 
     def any(self, holds: Condition | None = None) -> Condition:
         if holds is None:
-            return exists(select(1).select_from(self._row).where(self._is_of_owner, self._current))
+            return exists(select(1).select_from(self._rows).where(self._is_of_owner))
         # Not correlated: the index finds the rows, whatever the number of owners.
-        owners = select(self._owner_id).select_from(self._from).where(self._current, holds)
-        return self.owner.c.id.in_(owners)
+        return self.owner.c.id.in_(select(self._rows.c.owner).where(holds))
 
     def any_leaf(self) -> Condition:
         return self.any()
@@ -432,25 +431,67 @@ class _MembershipEntries:
             name = "value"
         return (
             select(self.value(binding, name).comparable)
-            .select_from(self._from)
-            .where(self._is_of_owner, self._current)
-            .order_by(self._row.c.id)
+            .select_from(self._rows)
+            .where(self._is_of_owner)
+            .order_by(self._rows.c.rank, self._rows.c.row, self._rows.c.value)
             .limit(1)
             .correlate(self.owner)
             .scalar_subquery()
         )
 
     @property
-    def _owner_id(self) -> ColumnElement[str]:
-        return self._row.c.member_id if self.owner is tables.users else self._row.c.group_id
-
-    @property
     def _is_of_owner(self) -> Condition:
-        return self._owner_id == self.owner.c.id
+        return self._rows.c.owner == self.owner.c.id
 
-    @property
-    def _current(self) -> Condition:
-        return self._row.c.valid_to.is_(None)
+
+def _members_of_groups() -> Subquery:
+    """The people in each group, then the groups that were put into it."""
+    person, inner = tables.memberships.c, tables.nestings.c
+    people = _entries(person.group_id, person.member_id, null(), "User", 0, person.id)
+    groups = _entries(inner.group_id, inner.inner_id, null(), "Group", 1, inner.id)
+    return union_all(
+        people.where(person.valid_to.is_(None)), groups.where(inner.valid_to.is_(None))
+    ).subquery()
+
+
+def _groups_of_users() -> Subquery:
+    """The groups of each user, then those that the user is in only through a group in them."""
+    row, group, own = tables.memberships.alias(), tables.groups.alias(), tables.memberships.alias()
+    name, current = group.c.display_name_folded, row.c.valid_to.is_(None)
+    direct = (
+        _entries(row.c.member_id, row.c.group_id, name, "direct", 0, row.c.id)
+        .join(group, group.c.id == row.c.group_id)
+        .where(current)
+    )
+    is_direct = exists().where(
+        own.c.member_id == row.c.member_id, own.c.group_id == group.c.id, own.c.valid_to.is_(None)
+    )
+    indirect = (
+        _entries(row.c.member_id, group.c.id, name, "indirect", 1, literal(0))
+        .join(PAIRS, PAIRS.c.inner_id == row.c.group_id)
+        .join(group, group.c.id == PAIRS.c.group_id)
+        .where(current, not_(is_direct))
+    )
+    return union_all(direct, indirect).subquery()
+
+
+def _entries(
+    owner: ColumnElement[str],
+    value: ColumnElement[str],
+    display: ColumnElement[Any],
+    kind: str,
+    rank: int,
+    row: ColumnElement[int],
+) -> Select[*tuple[Any, ...]]:
+    """Entries of one kind. Rank and row give their order."""
+    return select(
+        owner.label("owner"),
+        value.label("value"),
+        sql_cast(display, Text).label("display"),
+        literal(kind).label("type"),
+        literal(rank).label("rank"),
+        row.label("row"),
+    )
 
 
 class _AssignmentEntries:

@@ -23,6 +23,23 @@ _columns = nestings.c
 CURRENT = nestings.c.valid_to.is_(None)
 
 
+def _pairs() -> FromClause:
+    found = (
+        select(_columns.group_id, _columns.inner_id).where(CURRENT).cte("nested", recursive=True)
+    )
+    deeper = nestings.alias()
+    return found.union(
+        select(found.c.group_id, deeper.c.inner_id).where(
+            deeper.c.group_id == found.c.inner_id, deeper.c.valid_to.is_(None)
+        )
+    )
+
+
+# All pairs of a group and one that is in it, however deep: `group_id` and `inner_id`. It is one
+# object, since one statement may need it several times.
+PAIRS = _pairs()
+
+
 # -- Which groups, for use in a statement -----------------------------------------------------
 
 
@@ -64,29 +81,16 @@ def groups_with(user_id: str) -> Select[str]:
 
 def is_member(group_id: ColumnElement[str], user_id: ColumnElement[str]) -> ColumnElement[bool]:
     """Whether a user is in a group, of two columns of a statement."""
-    row, pairs = memberships.alias(), _pairs()
+    row = memberships.alias()
     current = row.c.valid_to.is_(None)
     direct = exists().where(row.c.group_id == group_id, row.c.member_id == user_id, current)
     inherited = exists().where(
         row.c.member_id == user_id,
         current,
-        row.c.group_id == pairs.c.inner_id,
-        pairs.c.group_id == group_id,
+        row.c.group_id == PAIRS.c.inner_id,
+        PAIRS.c.group_id == group_id,
     )
     return or_(direct, inherited)
-
-
-def _pairs() -> FromClause:
-    """All pairs of a group and one that is in it, however deep."""
-    found = (
-        select(_columns.group_id, _columns.inner_id).where(CURRENT).cte("nested", recursive=True)
-    )
-    deeper = nestings.alias()
-    return found.union(
-        select(found.c.group_id, deeper.c.inner_id).where(
-            deeper.c.group_id == found.c.inner_id, deeper.c.valid_to.is_(None)
-        )
-    )
 
 
 # -- Reading ----------------------------------------------------------------------------------
@@ -131,13 +135,12 @@ def inherited_groups(
 ) -> Mapping[str, Sequence[Membership]]:
     """The groups that each user is in through a group in them."""
     found: dict[str, list[Membership]] = {}
-    pairs = _pairs()
     with database.reading() as connection:
         for chunk in chunks(user_ids):
             rows = connection.execute(
                 select(memberships.c.member_id, groups.c.id, groups.c.display_name)
-                .join(pairs, pairs.c.inner_id == memberships.c.group_id)
-                .join(groups, groups.c.id == pairs.c.group_id)
+                .join(PAIRS, PAIRS.c.inner_id == memberships.c.group_id)
+                .join(groups, groups.c.id == PAIRS.c.group_id)
                 .where(memberships.c.member_id.in_(chunk), CURRENT_MEMBERSHIP)
                 .distinct()
                 .order_by(groups.c.id)
@@ -160,8 +163,7 @@ def depths(database: Database) -> Mapping[str, int]:
 
     Who is put into groups inner ones first is in no outer one twice.
     """
-    pairs = _pairs()
-    count = select(pairs.c.group_id, func.count()).group_by(pairs.c.group_id)
+    count = select(PAIRS.c.group_id, func.count()).group_by(PAIRS.c.group_id)
     with database.reading() as connection:
         return {group_id: int(number) for group_id, number in connection.execute(count)}
 

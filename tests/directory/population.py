@@ -80,7 +80,7 @@ def stored_in(migrated_file: Path) -> Iterator[Resources]:
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{shutil.copy(migrated_file, folder)}")
         try:
-            yield Resources(database)
+            yield Resources(database, nested="flatten")
         finally:
             database.close()
 
@@ -88,7 +88,9 @@ def stored_in(migrated_file: Path) -> Iterator[Resources]:
 def fill(
     resources: Resources, people: list[dict[str, Any]], teams: list[tuple[str, list[int]]]
 ) -> None:
-    """Store what can be stored together. A team has the people at these places."""
+    """Store what can be stored together. A team has who is at these places: people, then teams that
+    came before.
+    """
     stored: list[str] = []
     with resources.operation():
         for person in people:
@@ -96,7 +98,10 @@ def fill(
                 stored.append(add_user(resources, **person).id)
         for name, places in teams:
             with suppress(UniquenessException):
-                add_group(resources, name, *(stored[place % len(stored)] for place in places))
+                team = add_group(
+                    resources, name, *(stored[place % len(stored)] for place in places)
+                )
+                stored.append(team.id)
 
 
 def add_user(resources: Resources, user_name: str = "", **attributes: Any) -> Any:

@@ -124,7 +124,15 @@ value_paths = st.builds(
 group_paths = st.builds(
     ValuePath,
     st.just(path("groups")),
-    combined(comparisons([(each, TEXT_OPERATORS, texts) for each in ("value", "display", "type")])),
+    combined(
+        comparisons(
+            [
+                ("value", TEXT_OPERATORS, texts),
+                ("display", TEXT_OPERATORS, texts),
+                ("type", TEXT_OPERATORS, texts | st.sampled_from(["direct", "indirect"])),
+            ]
+        )
+    ),
 )
 schema_paths = st.builds(
     ValuePath,
@@ -146,7 +154,7 @@ questions = combined(
     comparisons(ASKED) | presence(*PRESENT) | value_paths | group_paths | schema_paths
 )
 people = st.lists(users, min_size=1, max_size=5)
-teams = st.lists(st.tuples(names, st.lists(st.integers(0, 4), max_size=4)), max_size=3)
+teams = st.lists(st.tuples(names, st.lists(st.integers(0, 6), max_size=4)), max_size=3)
 
 
 def matching(resources: Resources, asked: str) -> set[str | None]:
@@ -244,12 +252,16 @@ def test_cursors_walk_the_collection_forward_and_back(
 def test_groups_are_found_by_their_members_and_names(
     migrated_file: Path, people: Any, teams: Any
 ) -> None:
-    """`members` is filtered as if the members were in the resource."""
+    """`members` is filtered as if the members were in the resource, groups in it as well."""
     with stored_in(migrated_file) as resources, resources.reading():
         fill(resources, people, teams)
         stored = everyone(resources, GROUP)
         some_id = everyone(resources)[0].id
+        inner = next((one.id for one in stored), "none")
         for asked in (
+            f'members.value eq "{inner}"',
+            'members.type eq "Group"',
+            'members[type eq "Group" and value pr]',
             f'members eq "{some_id}"',
             f'members.value ne "{some_id}"',
             f'members[value eq "{some_id}" and type eq "user"]',
@@ -409,6 +421,7 @@ def test_a_filter_on_a_name_uses_its_index(resources: Resources) -> None:
         ('id eq "1"', "sqlite_autoindex_users_1"),
         ('meta.lastModified gt "2026-01-01T00:00:00Z"', "ix_users_last_modified"),
         ('groups.value eq "1"', "sqlite_autoindex_users_1"),
+        ('groups.value eq "1"', "uq_memberships_current"),
     ):
         search = request(Person, filter=asked)
         with resources.reading():
@@ -421,3 +434,19 @@ def test_a_filter_on_a_name_uses_its_index(resources: Resources) -> None:
             steps = " ".join(row.detail for row in plan)
         assert index in steps, (asked, steps)
         assert "SCAN users" not in steps, (asked, steps)
+
+
+def test_who_is_in_a_group_through_another_is_found_as_shown(resources: Resources) -> None:
+    """`groups` says indirect (RFC 7643 §4.1.2), once and only where it is not direct as well."""
+    nesting = Resources(resources.database, nested="flatten")
+    ada, bob = (add_user(nesting, name).id for name in ("ada", "bob"))
+    inner = add_group(nesting, "inner", ada, bob).id
+    outer = add_group(nesting, "outer", inner, bob).id
+
+    assert matching(nesting, f'groups.value eq "{outer}"') == {ada, bob}
+    assert matching(nesting, 'groups.type eq "indirect"') == {ada}
+    assert matching(nesting, f'groups[value eq "{outer}" and type eq "direct"]') == {bob}
+    assert matching(nesting, 'groups.display eq "outer" and groups.display eq "inner"') == {
+        ada,
+        bob,
+    }
