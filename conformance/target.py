@@ -2,8 +2,11 @@
 
 import json
 import re
+import signal
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -30,6 +33,32 @@ class Answer:
             return json.loads(self.text)
         except ValueError:
             return None
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let Ctrl-C or SIGTERM wait for the end, for what would be forgotten is what a request made.
+
+    A second one does not wait.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+
+    def catch(number: int, _frame: object) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if caught:
+        raise KeyboardInterrupt
 
 
 class Target:
@@ -83,6 +112,12 @@ class Target:
             sent["Authorization"] = f"Bearer {self.token}"
         sent.update(headers or {})
         address = path if path.startswith(f"{self.url}/") else f"{self.url}{path}"
+        with undisturbed() if method == "POST" else nullcontext():
+            return self._sent(method, path, address, data, sent)
+
+    def _sent(
+        self, method: str, path: str, address: str, data: bytes | None, sent: Mapping[str, str]
+    ) -> Answer:
         begun = time.monotonic()
         self.sent += 1
         try:

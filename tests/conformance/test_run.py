@@ -1,6 +1,7 @@
 """`python -m conformance`: any server is checked to the end, told about, and left as it was."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from conformance.result import Outcome, Result
 from conformance.run import run
 from conformance.suites.catalogue import SUITES
 from conformance.target import Target
-from tests.conformance.conftest import ROOT, TOKEN, broken, discovery
+from tests.conformance.conftest import ROOT, SCIM, TOKEN, broken, discovery
 
 
 @pytest.fixture(scope="session")
@@ -210,6 +211,24 @@ def test_the_end_by_a_signal_leaves_nothing_behind(stock, tmp_path):
     assert "Stopped before its end" in said
     assert json.loads(Path(tmp_path, "report.json").read_text())["stopped"] is True
     assert stock.held() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_a_request_made_is_removed_though_a_signal_came_before_its_answer(number):
+    """Else a person would stay on the server, and nobody would be told."""
+
+    def answer(method, path):
+        if method == "POST":
+            os.kill(os.getpid(), number)
+            return 201, SCIM, '{"id": "made-meanwhile"}'
+        return 204, SCIM, ""
+
+    with broken(answer) as server, Target(server.url, TOKEN) as target:
+        with pytest.raises(KeyboardInterrupt):
+            target.send("POST", "/Users", {"userName": "ada"})
+        assert target.clean() == []
+
+    assert server.asked[-1] == ("DELETE", "/Users/made-meanwhile")
 
 
 def _until(holds):
