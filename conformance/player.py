@@ -4,16 +4,17 @@ A scenario is data: ``{"client" or "section", "headers", "vars", "needs", "steps
 ``name``, ``method``, ``path``, and may have ``headers``, ``body`` or ``raw``, ``expect`` (see
 `conformance.expectation`), ``capture`` and ``capture_headers`` for later steps, ``only_if`` (a
 variable and its value), ``needs`` (what the ServiceProviderConfig must announce), ``section``,
-``anonymous`` (without credentials) and ``optional`` (only warns).
+``anonymous`` (without credentials), ``renames`` (another userName) and ``optional`` (only warns).
 """
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
+from conformance.announced import NAMES_STAY, not_announced
 from conformance.expectation import disappointments, reached
 from conformance.result import Outcome, Result
 from conformance.target import Answer, Target
@@ -38,6 +39,8 @@ class Player:
     run: str
     # The server's ServiceProviderConfig, as far as there is one.
     config: Mapping[str, Any] = field(default_factory=dict)
+    # Whether steps that rename somebody make sense.
+    renames: bool = True
 
     def play(self, scenario: Scenario) -> Iterator[Result]:
         """Play every step. One that lacks what an earlier step should have given is skipped."""
@@ -65,6 +68,8 @@ class Player:
         missing = not_announced(self.config, [*scenario.get("needs", ()), *step.get("needs", ())])
         if missing:
             return Outcome.skipped, missing
+        if step.get("renames") and not self.renames:
+            return Outcome.skipped, NAMES_STAY
         if step.get("anonymous") and self.target.token is None:
             return Outcome.skipped, "this run uses no token, so the server may ask for none"
         variable, value = step.get("only_if", ("run", self.run))
@@ -98,12 +103,6 @@ class Player:
             headers=filled(headers, variables),
             authorized=not step.get("anonymous", False),
         )
-
-
-def not_announced(config: Mapping[str, Any], needs: Sequence[str]) -> str:
-    """Which of the features the server does not announce, in words; empty if it has all."""
-    missing = [need for need in needs if reached(config, need) != [True]]
-    return f"the server does not announce {' or '.join(missing)}" if missing else ""
 
 
 def name(scenario: Scenario, number: int, step: Step) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from conformance.announced import renames
 from conformance.player import Player, scenarios
 from conformance.result import Result
 from conformance.target import Target
@@ -22,6 +23,9 @@ class Dialogues:
 
     def run(self, target: Target, run: str) -> Iterator[Result]:
         """Play every dialogue, each with names of its own."""
+        may_rename = renames(target)
         for number, dialogue in enumerate(self._dialogues, 1):
-            player = Player(suite=self.name, target=target, run=f"{run}{number:02}")
+            player = Player(
+                suite=self.name, target=target, run=f"{run}{number:02}", renames=may_rename
+            )
             yield from player.play(dialogue)

@@ -3,7 +3,8 @@
 A case of ``data/patches.json`` has ``before`` (one of the ``states``), ``operations`` (or a whole
 ``body``, or ``raw`` text), and what may come of it: ``after`` and ``or`` hold what is other than
 before (null: no value), ``error`` a status and scimType. ``choice`` marks what the RFC leaves open,
-``tolerance`` what only this client sends: either is a warning where a server does otherwise.
+``tolerance`` what only this client sends: either is a warning where a server does otherwise. A case
+that ``renames`` is skipped where the server announces that userName cannot be changed.
 """
 
 import time
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from conformance.announced import NAMES_STAY, renames
 from conformance.cases import data, outcome, user
 from conformance.difference import difference
 from conformance.result import Outcome, Result
@@ -48,11 +50,14 @@ class Patches:
 
     def run(self, target: Target, run: str) -> Iterator[Result]:
         """Make people and a group to name, then each resource, patch it and look at it."""
-        helpers = _helpers(target, run)
+        helpers, may_rename = _helpers(target, run), renames(target)
         for number, case in enumerate(self._cases):
             begun = time.monotonic()
             target.exchanges()
-            result, reason = self._tried(target, case, _named(helpers, f"{run}.{number}"))
+            if case.get("renames") and not may_rename:
+                result, reason = Outcome.skipped, NAMES_STAY
+            else:
+                result, reason = self._tried(target, case, _named(helpers, f"{run}.{number}"))
             yield Result(
                 suite=self.name,
                 name=case["name"],

@@ -5,12 +5,12 @@ announce is skipped.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from conformance.announced import config, not_announced, renames
 from conformance.cases import outcome
 from conformance.cursors import CHECKS, Check, Shelf
-from conformance.player import Player, not_announced, scenarios
+from conformance.player import Player, scenarios
 from conformance.result import Outcome, Result
 from conformance.target import Target
 
@@ -30,11 +30,13 @@ class Rfc:
 
     def run(self, target: Target, run: str) -> Iterator[Result]:
         """Play the scenarios, then page and send too much."""
-        config = _config(target)
-        player = Player(suite=self.name, target=target, run=run, config=config)
+        announced = config(target)
+        player = Player(
+            suite=self.name, target=target, run=run, config=announced, renames=renames(target)
+        )
         for scenario in self._scenarios:
             yield from player.play(scenario)
-        shelf = Shelf(target=target, run=run, config=config)
+        shelf = Shelf(target=target, run=run, config=announced)
         shelf.fill()
         for name, section, needs, check in CHECKS:
             yield self._checked(shelf, name, section, needs, check)
@@ -55,8 +57,3 @@ class Rfc:
             exchanges=shelf.target.exchanges(),
             seconds=time.monotonic() - begun,
         )
-
-
-def _config(target: Target) -> Mapping[str, Any]:
-    found = target.send("GET", "/ServiceProviderConfig").json
-    return found if isinstance(found, dict) else {}

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Literal
 
 from werkzeug.serving import make_server
 
@@ -16,14 +17,13 @@ from tests.conformance.conftest import Stock
 from tests.scim.conftest import serve
 
 RUN = "c0ffee"
+UserNames = Literal["allow", "refuse"]
 
 
 @contextmanager
-def bridge(database: Database) -> Iterator[Target]:
-    """A bridge that lets user names change, and protects nobody."""
-    settings = replace(
-        Settings(), safety=Safety(protected=()), users=Users(username_changes="allow")
-    )
+def bridge(database: Database, *, names: UserNames = "allow") -> Iterator[Target]:
+    """A bridge that lets user names change, or refuses that, and protects nobody."""
+    settings = replace(Settings(), safety=Safety(protected=()), users=Users(username_changes=names))
     scim = serve(database, settings)
     server = make_server("127.0.0.1", 0, scim.app)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
