@@ -16,7 +16,9 @@ PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 scim = requests.Session()
 scim.headers["Authorization"] = f"Bearer {os.environ['SCIM_TOKEN']}"
 # 429 and 503 say that nothing was written, and in Retry-After how long to wait.
-patience = Retry(8, read=0, status_forcelist=(429, 503), allowed_methods=None, backoff_factor=1)
+patience = Retry(
+    8, connect=0, read=0, status_forcelist=(429, 503), allowed_methods=None, backoff_factor=1
+)
 scim.mount(USERS, requests.adapters.HTTPAdapter(max_retries=patience))
 
 

@@ -26,7 +26,7 @@ from scim_bridge.settings import Settings, load
 from scim_bridge.settings.schemas import SECTIONS
 from tests.acceptance.installation import SECRETS, Center, Installation, center, install
 from tests.cli.conftest import _unconfigured_log  # noqa: F401 - used by every test
-from tests.cli.operation import PATCH
+from tests.cli.operation import PATCH, free_port
 
 GUIDES = Path(__file__).parents[2] / "deploy" / "identity-providers"
 HR_PUSH = GUIDES / "hr_push.py"
@@ -251,6 +251,13 @@ def test_the_hr_push_waits_when_it_is_told_to(tmp_path):
         hr_push(url, "token", written(tmp_path, rows()[:1]))
         server.shutdown()
     assert asked == ["GET", "GET", "POST", "POST"]
+
+
+def test_the_hr_push_does_not_wait_for_a_bridge_that_is_away(tmp_path):
+    """Each person is told of, and the run ends: with waits it would last minutes for each."""
+    said = hr_push(f"http://127.0.0.1:{free_port()}/scim/v2", "token", PEOPLE, expect=1)
+    assert said.count("Connection refused") == len(rows())
+    assert "4 of 4 people failed" in said
 
 
 # -- The cut-over -----------------------------------------------------------
