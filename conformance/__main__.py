@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -107,6 +108,8 @@ def checked(
 ) -> int:
     """Check a server, print and write what came of it, and return the exit code."""
     _refuse_unusable(url)
+    if folder is not None:
+        _refuse_unwritable(folder)
     # Whoever ends the process, what it made is removed first.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -148,6 +151,15 @@ def _refuse_unusable(url: str) -> None:
         raise click.UsageError(f"{url} is no address of a SCIM server: give https://HOST/scim/v2")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise click.UsageError("the address is to have no password, ? or #: give --token instead")
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Before the run, which takes minutes."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise click.UsageError(f"--report {folder} cannot be written: {error.strerror}") from error
 
 
 def _tell(ran: Ran, folder: Path | None, *, as_json: bool) -> None:

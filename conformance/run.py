@@ -79,10 +79,11 @@ def check(target: Target) -> None:
             f"{target.url} answered {refusal}: a token {given}. Give one that may read and "
             "write with --token, or in the environment as SCIM_TOKEN."
         )
-    if not isinstance(answer.json, dict):
+    if not isinstance(answer.json, dict) or answer.status == listed.status == 404:
+        said = f"{answer.status}" if isinstance(answer.json, dict) else f"{answer.status}, no JSON"
         raise NoServer(
-            f"{target.url}/ServiceProviderConfig answered {answer.status} without JSON. Give the "
-            "base address of a SCIM server, what comes before /Users: https://HOST/scim/v2"
+            f"{target.url}/ServiceProviderConfig answered {said}. Give the base address of a SCIM "
+            "server, what comes before /Users: https://HOST/scim/v2"
         )
 
 

@@ -60,6 +60,11 @@ def command(
       scim-bridge conformance --suite rfc --report build/scim
     """
     settings = invocation.settings()
+    if settings.identity_center.region is None:
+        raise click.UsageError(
+            "no Identity Center is configured: name the settings of the bridge with "
+            "`scim-bridge --config FILE conformance`"
+        )
     if not yes and not _is_sandbox(settings):
         raise click.UsageError(
             f"the run writes invented people, who reach {settings.identity_center.written_to}. "

@@ -37,6 +37,12 @@ def test_the_token_is_revoked_when_nothing_listens(run, json_of, server, folder)
     assert made["revoked"] is not None
 
 
+def test_without_settings_it_says_how_to_name_them(run, folder):
+    """A bridge that is not configured has nobody to check."""
+    assert "--config FILE" in run("conformance", expect=2).stderr
+    assert not (folder / "scim-bridge.db").exists()
+
+
 def test_a_real_identity_center_is_left_alone_without_a_yes(run, server, folder):
     """Invented people would reach it: nothing is made, not even a token."""
     file = in_front_of(server, folder)

@@ -133,6 +133,26 @@ def test_what_is_no_scim_server_is_told():
     assert "what comes before /Users" in said.stderr
 
 
+def test_an_address_that_knows_neither_endpoint_is_told(stock):
+    """A server of SCIM answers a wrong path with JSON as well."""
+    said = CliRunner().invoke(command, [f"{stock.url}/Users/none", "--token", TOKEN])
+
+    assert said.exit_code == 2
+    assert "what comes before /Users" in said.stderr
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_run(tmp_path):
+    """A run takes minutes."""
+    file = tmp_path / "file"
+    file.write_text("")
+    with broken(lambda *_: (200, SCIM, "{}")) as server:
+        said = CliRunner().invoke(command, [server.url, "--report", str(file / "report")])
+
+    assert said.exit_code == 2
+    assert "cannot be written" in said.stderr
+    assert server.asked == []
+
+
 def test_the_help_names_every_suite():
     """Whoever reads --help knows what can be asked for."""
     [option] = [one for one in command.params if one.name == "names"]
