@@ -286,7 +286,7 @@ class Resources(ScimStorage):
         """Store a new resource under an id of the directory's own.
 
         Raises `UniquenessException` naming the attribute, and `InvalidValueException` for a member
-        that is not a live user.
+        that is neither a live user nor a live group.
         """
         kind = kind_of(resource_type)
         document, granted = document_of(resource), Stated(grants=grants_of(resource))
@@ -334,7 +334,8 @@ class Resources(ScimStorage):
         holds.
 
         Raises `NotFoundException`, `PreconditionFailedException`, `UniquenessException` naming the
-        attribute, and `InvalidValueException` for a member that is not a live user.
+        attribute, and `InvalidValueException` for a member that is neither a live user nor a live
+        group.
         """
         kind = kind_of(resource_type)
         document = document_of(resource)
@@ -392,7 +393,7 @@ class Resources(ScimStorage):
         the size of the group. The write names whom `remove` names, members or not.
 
         Raises `NotFoundException`, `PreconditionFailedException`, and `InvalidValueException` for a
-        member to add that is not a live user.
+        member to add that is neither a live user nor a live group.
         """
         with self.database.transaction():
             row = self._row(GROUP, group_id, locked=True)

@@ -1,6 +1,5 @@
 """What does the bridge do where the SCIM library leaves RFC 7644 and RFC 9865 to it?"""
 
-from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, TypeVar, Union
 
@@ -26,6 +25,7 @@ from scim2_server.utils import parametrize
 from scim_bridge.scim import routing
 from scim_bridge.scim.bulk import Plan
 from scim_bridge.scim.cursors import CallersCursors
+from scim_bridge.scim.dialect import member, operations_of
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -105,7 +105,10 @@ class Protocol(ScimService):
         The method may be in any case, as attribute values are (RFC 7643, section 2.2).
         """
         payload = self.decode_body(body, content_type)
-        raw = [_in_upper_case(one) for one in _operations(payload)]
+        name, listed = operations_of(payload)
+        raw = [_in_upper_case(one) for one in listed]
+        if name is not None:
+            payload = {**payload, name: raw}
         models: Any = Union[tuple(self.get_models())]  # noqa: UP007
         model: Any = parametrize(BulkRequest, models)
         request = self.validated(model, payload, Context.BULK_REQUEST)
@@ -125,19 +128,12 @@ class Protocol(ScimService):
         return error
 
 
-def _operations(payload: Any) -> Iterator[Any]:
-    for name, value in payload.items():
-        if name.lower() == "operations" and isinstance(value, list):
-            yield from value
-
-
 def _in_upper_case(operation: Any) -> Any:
     """The same operation, its method spelt as HTTP spells it."""
-    if isinstance(operation, dict):
-        for name, value in operation.items():
-            if name.lower() == "method" and isinstance(value, str):
-                operation[name] = value.upper()
-    return operation
+    if not isinstance(operation, dict):
+        return operation
+    key, method = member(operation, "method")
+    return {**operation, key: method.upper()} if isinstance(method, str) else operation
 
 
 def _no_me() -> NotImplementedException:
