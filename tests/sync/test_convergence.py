@@ -456,10 +456,14 @@ class Convergence(RuleBasedStateMachine):
             self.sandbox.fault(**fault)
 
     def _requests(self) -> list[dict[str, Any]]:
-        url = f"{self.sandbox.server.url}/_sandbox/requests"
-        made = requests.get(url, timeout=5).json()["requests"]
         # Assignments are another door's: here nobody has any.
-        return [entry for entry in made if not entry["operation"].startswith("sso:")]
+        everything = self._everything_asked()
+        return [entry for entry in everything if not entry["operation"].startswith("sso:")]
+
+    def _everything_asked(self) -> list[dict[str, Any]]:
+        url = f"{self.sandbox.server.url}/_sandbox/requests"
+        made: list[dict[str, Any]] = requests.get(url, timeout=5).json()["requests"]
+        return made
 
     def _is_write(self, entry: dict[str, Any]) -> bool:
         return entry["method"] in WRITES
