@@ -62,12 +62,14 @@ class TakeAway:
 
     ``everyone``: the group was deleted, whoever is in it goes. ``linked``: the member list was
     replaced as a whole, every linked person who is not wanted goes. ``named``: these ids at the
-    target were removed by name, or were deactivated.
+    target were removed by name, or were deactivated. ``inherited``: an earlier record of the person
+    was deleted, and what it had goes, though the new one is activated meanwhile.
     """
 
     everyone: bool = False
     linked: bool = False
     named: frozenset[str] = frozenset()
+    inherited: bool = False
 
 
 NOTHING = TakeAway()

@@ -86,7 +86,8 @@ class AccessIntents:
         if (mark is not None and mark.state != "clear") or self.entitlements.has_rows(key):
             # A new record may have taken an earlier one's place: what that was to lose still goes.
             is_new = write.version_before == 0
-            yield Intent(key=key, reversal=not is_new)
+            inherited = mark is not None and mark.take_away.inherited
+            yield Intent(key=key, reversal=not (is_new or inherited))
 
     def _is_concerned(self, key: Key) -> bool:
         holder = self.entitlements.holder(key)

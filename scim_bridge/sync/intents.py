@@ -16,13 +16,13 @@ from scim_bridge.identity_center.payloads import (
     Projection,
     project_user,
 )
-from scim_bridge.plan.state import TakeAway
+from scim_bridge.plan.state import NOTHING, TakeAway
 from scim_bridge.settings import Delivery
 from scim_bridge.sync.held import HeldLosses
 from scim_bridge.sync.marks import BeingDelivered, Intent, Key, Marks
 from scim_bridge.sync.neighbours import groups_of, reports_of
 from scim_bridge.sync.observed import Observations, as_sent
-from scim_bridge.sync.succession import take_up
+from scim_bridge.sync.succession import of_earlier_record, take_up
 
 EVERYTHING = TakeAway(everyone=True)
 
@@ -126,14 +126,16 @@ class Intents:
         )
 
     def _returning(self, write: Write, key: Key) -> Wanted:
-        """Reactivation: enable, and back into the groups."""
+        """Reactivation: enable, and back into the groups. What an earlier record had still goes."""
         self.held.release(key.id)
+        mark = self.marks.find(key)
+        inherited = mark is not None and mark.take_away.inherited
         link = self.observations.link(key)
         if link is not None:
             self.marks.spare(link.target_id)
         groups = sorted(self._groups_of(write))
         return Wanted(
-            own=Intent(key=key, reversal=True),
+            own=Intent(key=key, reversal=not inherited),
             others=tuple(Intent(key=Key(kind="group", id=group)) for group in groups),
         )
 
@@ -209,11 +211,11 @@ class Intents:
             for report in reports_of(self.database, old.id):
                 self.marks.mark(Intent(key=report))
         self._audit_rehire(old, key)
-        take_away = TakeAway() if dropped is None else dropped.take_away
+        take_away = of_earlier_record(dropped, key.kind)
         return Intent(
             key=key,
             # What was to be taken from the earlier record is still to be taken.
-            urgent=take_away != TakeAway(),
+            urgent=take_away != NOTHING,
             take_away=take_away,
             reread=dropped is not None and dropped.reread,
             # Whoever still works on the earlier record may yet send its disable: come after it.

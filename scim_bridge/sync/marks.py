@@ -444,6 +444,7 @@ def merged(one: TakeAway, other: TakeAway) -> TakeAway:
         everyone=one.everyone or other.everyone,
         linked=one.linked or other.linked,
         named=one.named | other.named,
+        inherited=one.inherited or other.inherited,
     )
 
 
@@ -473,13 +474,18 @@ def _to_json(take_away: TakeAway) -> dict[str, Any]:
         "everyone": take_away.everyone,
         "linked": take_away.linked,
         "named": sorted(take_away.named),
+        "inherited": take_away.inherited,
     }
 
 
 def _from_json(value: Any) -> TakeAway:
     stored = json.loads(value) if isinstance(value, str) else value
     return TakeAway(
-        everyone=stored["everyone"], linked=stored["linked"], named=frozenset(stored["named"])
+        everyone=stored["everyone"],
+        linked=stored["linked"],
+        named=frozenset(stored["named"]),
+        # A mark of an older version does not say it.
+        inherited=stored.get("inherited", False),
     )
 
 

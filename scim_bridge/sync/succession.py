@@ -1,6 +1,8 @@
 """How does a new record take over the principal of a deleted one?"""
 
-from scim_bridge.plan.state import NOTHING
+from dataclasses import replace
+
+from scim_bridge.plan.state import NOTHING, Kind, TakeAway
 from scim_bridge.sync import ACCESS_TARGET, cuts, restoration
 from scim_bridge.sync.held import HeldLosses
 from scim_bridge.sync.marks import Intent, Key, Mark, Marks
@@ -27,6 +29,13 @@ def take_up(
     return dropped
 
 
+def of_earlier_record(dropped: Mark | None, kind: Kind) -> TakeAway:
+    """What was to be taken from an earlier record is still to be taken from the new one."""
+    if dropped is None or dropped.take_away == NOTHING:
+        return NOTHING
+    return replace(dropped.take_away, inherited=kind == "user")
+
+
 def _take_up_access(old: Key, new: Key, marks: Marks) -> None:
     """What assignments were to be taken from the earlier record is still to be taken."""
     until = marks.leased_until(old)
@@ -37,7 +46,7 @@ def _take_up_access(old: Key, new: Key, marks: Marks) -> None:
         Intent(
             key=new,
             urgent=dropped.take_away != NOTHING,
-            take_away=dropped.take_away,
+            take_away=of_earlier_record(dropped, new.kind),
             reread=dropped.reread,
             requests=dropped.requests,
             # Whoever still works on the earlier record may yet send a call: come after it.

@@ -506,10 +506,14 @@ def test_who_is_hired_again_can_leave_and_return_again(
     assert directory.states() == {"clear"}
 
 
+@pytest.mark.parametrize("way", ["active", "activated later", "there and back"])
 def test_what_was_to_be_taken_from_the_earlier_record_still_goes(
-    directory: Directory, sandbox: Sandbox
+    directory: Directory, sandbox: Sandbox, way: str
 ) -> None:
-    """Who is hired again keeps nothing of before, whether the bridge gave it or not."""
+    """Who is hired again keeps nothing of before, whether the bridge gave it or not.
+
+    Their activation takes back what their own deactivation said, and not what that record lost.
+    """
     old = directory.add_user("ada")
     directory.add_group("engineers", old)
     kept = directory.add_group("kept", old)
@@ -519,8 +523,12 @@ def test_what_was_to_be_taken_from_the_earlier_record_still_goes(
     directory.delete_user(old)
     assert sandbox.is_active("ada")
 
-    new = directory.add_user("ada")
+    new = directory.add_user("ada", active=way != "activated later")
     directory.change_members(kept, add=[new])
+    if way == "there and back":
+        directory.change_user(new, active=False)
+    if way != "active":
+        directory.change_user(new, active=True)
     sandbox.mend()
     directory.probe()
     directory.deliver()
