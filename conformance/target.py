@@ -57,8 +57,9 @@ def undisturbed() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if caught:
-        raise KeyboardInterrupt
+        # Also after a request that failed: the end must not be forgotten with it.
+        if caught:
+            raise KeyboardInterrupt
 
 
 class Target:

@@ -251,6 +251,20 @@ def test_what_a_request_made_is_removed_though_a_signal_came_before_its_answer(n
     assert server.asked[-1] == ("DELETE", "/Users/made-meanwhile")
 
 
+def test_a_signal_is_not_forgotten_with_a_request_that_fails():
+    """Else the run would go on, and whoever stopped it would wait for ever."""
+
+    def answer(_method, _path):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with (
+        broken(answer) as server,
+        Target(server.url, TOKEN) as target,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        target.send("POST", "/Users", {"userName": "ada"})
+
+
 def _until(holds):
     end = time.monotonic() + 60
     while not holds():
