@@ -1,6 +1,5 @@
 """`python -m conformance`: does a SCIM server keep to the RFCs, and work with real clients?"""
 
-import signal
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
@@ -110,16 +109,13 @@ def checked(
     _refuse_unusable(url)
     if folder is not None:
         _refuse_unwritable(folder)
-    # Whoever ends the process, what it made is removed first.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with Target(url, token) as target, Progress(target) as progress:
+        # Whoever ends the process, what it made is removed first.
+        with Target(url, token) as target, target.stoppable(), Progress(target) as progress:
             check(target)
             ran = run(target, suites, progress)
     except NoServer as error:
         raise click.UsageError(str(error)) from error
-    finally:
-        signal.signal(signal.SIGTERM, before)
     _tell(ran, folder, as_json=as_json)
     return 1 if ran.failed else 0
 

@@ -3,12 +3,11 @@
 import json
 import re
 import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 import requests
@@ -35,33 +34,6 @@ class Answer:
             return None
 
 
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Let Ctrl-C or SIGTERM wait for the end, for what would be forgotten is what a request made.
-
-    A second one does not wait.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    caught: list[int] = []
-
-    def catch(number: int, _frame: object) -> None:
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(number)
-
-    before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        # Also after a request that failed: the end must not be forgotten with it.
-        if caught:
-            raise KeyboardInterrupt
-
-
 class Target:
     """A SCIM server, by its base address (what comes before ``/Users``) and a bearer token.
 
@@ -78,6 +50,9 @@ class Target:
         self._session = requests.Session()
         self._recorded: list[Exchange] = []
         self._made: dict[str, None] = {}
+        # Whether a signal asked for the end, and whether what a request makes is not yet known.
+        self._ends = False
+        self._is_making = False
 
     def __enter__(self) -> Self:
         return self
@@ -89,6 +64,32 @@ class Target:
         trace: TracebackType | None,
     ) -> None:
         self._session.close()
+
+    @contextmanager
+    def stoppable(self) -> Iterator[None]:
+        """Let Ctrl-C and SIGTERM raise `KeyboardInterrupt`, in the main thread.
+
+        While a POST is on its way they wait for its answer: what it made would be forgotten. A
+        second signal does not wait. Whoever swallows the exception meets it again with the next
+        request.
+        """
+        ends = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self._end) for number in ends}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _end(self, _number: int, _frame: FrameType | None) -> None:
+        waits = self._is_making and not self._ends
+        self._ends = True
+        if not waits:
+            raise KeyboardInterrupt
+
+    def _go_on(self) -> None:
+        if self._ends:
+            raise KeyboardInterrupt
 
     def send(
         self,
@@ -103,7 +104,9 @@ class Target:
         """Send a request. ``body`` is sent as SCIM JSON; ``data`` as it is.
 
         :raises requests.RequestException: If there is no answer.
+        :raises KeyboardInterrupt: If a signal asked for the end (`stoppable`).
         """
+        self._go_on()
         if body is not None:
             data = json.dumps(body).encode()
         sent = {"Accept": SCIM}
@@ -113,8 +116,12 @@ class Target:
             sent["Authorization"] = f"Bearer {self.token}"
         sent.update(headers or {})
         address = path if path.startswith(f"{self.url}/") else f"{self.url}{path}"
-        with undisturbed() if method == "POST" else nullcontext():
+        self._is_making = method == "POST"
+        try:
             return self._sent(method, path, address, data, sent)
+        finally:
+            self._is_making = False
+            self._go_on()
 
     def _sent(
         self, method: str, path: str, address: str, data: bytes | None, sent: Mapping[str, str]
@@ -160,6 +167,7 @@ class Target:
         """Delete what the run made, groups first. Returns what could not be deleted, and why."""
         paths = sorted(self._made, key=lambda path: "/Groups/" not in path)
         left = []
+        self._ends = False
         while paths:
             try:
                 if problem := self._removed(paths[0]):
