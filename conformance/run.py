@@ -103,13 +103,15 @@ def run(target: Target, suites: Sequence[Suite], watcher: Watcher) -> Ran:
     except KeyboardInterrupt:
         stopped = True
     finally:
+        # What is sent to clean up checks nothing.
+        asked = target.sent
         left = target.clean()
     return Ran(
         url=target.url,
         word=word,
         started=started,
         seconds=time.monotonic() - begun,
-        requests=target.sent,
+        requests=asked,
         suites={suite.name: suite.about for suite in suites},
         results=tuple(results),
         left=tuple(left),
