@@ -14,6 +14,7 @@ from scim2_models import EnterpriseUser, Group, InvalidValueException, User
 from sqlalchemy import update
 
 from scim_bridge.directory import tables
+from scim_bridge.directory.ways import Nesting
 from scim_bridge.plan.drift import Difference
 from scim_bridge.settings import Safety
 from scim_bridge.sync.acceptance import Acceptance
@@ -21,6 +22,7 @@ from scim_bridge.sync.cuts import reach
 from scim_bridge.sync.explanation import Question, explain
 from scim_bridge.sync.held import Loss
 from scim_bridge.sync.holdings import holdings
+from scim_bridge.sync.rejection import NestedAgain
 from tests.sync.conftest import GROUP, TARGET, USER, Directory, Sandbox, _given
 from tests.sync.watching import watching
 
@@ -252,6 +254,162 @@ def test_a_rejection_gives_nobody_what_an_inner_group_gives_though_they_had_it_o
 
     assert flat.members(outer) == {inner}
     assert len(sandbox.members("inner")) == len(sandbox.members("outer")) == 10
+
+
+def test_a_rejected_end_of_a_nesting_is_undone_as_a_nesting(
+    many: Directory, sandbox: Sandbox
+) -> None:
+    """Also for those who had lost the outer group; and who leaves the inner one leaves both."""
+    flat = many
+    inner, outer = group_named(flat, "inner"), group_named(flat, "outer")
+    flat.change_members(outer, remove=[inner])
+    flat.deliver()
+    (set_id,) = {loss.set_id for loss in losses(flat)}
+
+    rejection = flat.decisions.reject(set_id)
+    flat.deliver()
+
+    assert (len(rejection.given_back), rejection.left) == (10, ())
+    assert rejection.nested_again == (
+        NestedAgain(nesting=Nesting(outer=outer, inner=inner), people=30),
+    )
+    assert flat.members(outer) == {inner}
+    assert len(sandbox.members("outer")) == 30
+    assert (flat.states(), losses(flat)) == ({"clear"}, [])
+
+    # The brake counts nobody twice within an hour.
+    leaver = min(flat.members(inner) - {loss.person for loss in rejection.given_back})
+    flat.change_members(inner, remove=[leaver])
+    assert flat.document(leaver)["userName"] not in sandbox.members("outer")
+
+
+def test_what_a_deleted_inner_group_gave_stays_held_and_the_rest_is_given_back(
+    many: Directory, sandbox: Sandbox
+) -> None:
+    """Nobody keeps it unseen, and nobody loses it though an operator decided that they keep it."""
+    flat = many
+    inner, outer = group_named(flat, "inner"), group_named(flat, "outer")
+    team = flat.add_group("team", *flat.members(inner))
+    flat.deliver()
+    flat.change_members(team, replace=[])
+    flat.delete_group(inner)
+    flat.deliver()
+    (set_id,) = {loss.set_id for loss in losses(flat)}
+
+    rejection = flat.decisions.reject(set_id)
+    flat.deliver()
+
+    assert {loss.group for loss in rejection.given_back} == {team}
+    assert {(one.loss.group, one.why) for one in rejection.left} == {
+        (inner, "group 'inner' was deleted: create it again first"),
+        (outer, "they were in it through group 'inner', which was deleted"),
+    }
+    assert {loss.group for loss in losses(flat)} == {inner, outer}
+    assert (len(flat.members(team)), flat.members(outer)) == (10, set())
+    assert [len(sandbox.members(one)) for one in ("team", "inner", "outer")] == [10, 10, 10]
+    told = [(row.related_id, row.outcome) for row in flat.audited("rejected")]
+    assert sorted(told) == sorted([(team, "ok"), (inner, "still held"), (outer, "still held")] * 10)
+
+    flat.decisions.approve(set_id)
+    flat.deliver()
+    assert [len(sandbox.members(one)) for one in ("team", "inner", "outer")] == [10, 0, 0]
+
+
+def test_of_two_held_sets_the_one_of_the_inner_group_is_to_be_decided_first(
+    many: Directory, sandbox: Sandbox
+) -> None:
+    """Rejected the other way round, nobody gets a membership that would outlive the inner one."""
+    flat = many
+    inner, outer = group_named(flat, "inner"), group_named(flat, "outer")
+    flat.change_members(inner, replace=[])
+    flat.deliver()
+    (first,) = {loss.set_id for loss in losses(flat)}
+    with flat.database.transaction() as connection:
+        of_inner = tables.held.update().where(tables.held.c.group_id == inner)
+        connection.execute(of_inner.values(set_id="second"))
+
+    rejection = flat.decisions.reject(first)
+    flat.deliver()
+    assert rejection.given_back == ()
+    assert {one.why for one in rejection.left} == {
+        "they were in it through group 'inner', and their loss of that is held in set second: "
+        "decide on it first"
+    }
+    assert (len(losses(flat)), flat.members(outer)) == (20, {inner})
+    assert len(sandbox.members("outer")) == 10
+
+    assert flat.decisions.reject("second").left == ()
+    flat.deliver()
+    assert (len(flat.members(inner)), flat.members(outer)) == (10, {inner})
+    assert losses(flat) == []
+
+
+def test_a_rejection_does_not_put_a_group_back_for_what_came_by_hand_long_after(
+    many: Directory, sandbox: Sandbox
+) -> None:
+    """The end of the nesting is not what those people are about to lose now."""
+    flat = many
+    inner, outer = group_named(flat, "inner"), group_named(flat, "outer")
+    flat.change_members(outer, remove=[inner])
+    flat.deliver()
+    flat.decisions.approve(losses(flat)[0].set_id)
+    flat.deliver()
+    assert sandbox.members("outer") == set()
+    with flat.database.transaction() as connection:
+        connection.execute(
+            tables.nestings.update().values(valid_to=tables.nestings.c.valid_to - 900)
+        )
+    sandbox.join("outer", *sandbox.members("inner"))
+    flat.change_members(outer, remove=sorted(flat.members(inner)))
+    flat.deliver()
+
+    rejection = flat.decisions.reject(losses(flat)[0].set_id)
+    flat.deliver()
+
+    assert rejection.nested_again == ()
+    assert flat.members(outer) == {loss.person for loss in rejection.given_back}
+    assert len(sandbox.members("outer")) == len(rejection.given_back) == 10
+
+
+def test_a_group_taken_up_again_gets_its_inner_group_back_with_its_people(
+    many: Directory, sandbox: Sandbox
+) -> None:
+    """The held losses of a deleted outer group are those of the one that is made anew."""
+    flat = many
+    inner = group_named(flat, "inner")
+    flat.delete_group(group_named(flat, "outer"))
+    flat.deliver()
+    outer = flat.add_group("outer")
+    flat.deliver()
+
+    rejection = flat.decisions.reject(losses(flat)[0].set_id)
+    flat.deliver()
+
+    assert rejection.left == ()
+    assert flat.members(outer) == {inner}
+    assert len(sandbox.members("outer")) == 30
+
+
+@pytest.mark.parametrize(("obstacle", "why"), [("skip", 'nested is "skip"'), ("circle", "by now")])
+def test_a_nesting_that_may_not_be_again_leaves_its_people_held(
+    many: Directory, sandbox: Sandbox, obstacle: str, why: str
+) -> None:
+    """By the setting, or since the client has meanwhile put the outer group into the inner one."""
+    flat = many
+    inner, outer = group_named(flat, "inner"), group_named(flat, "outer")
+    flat.change_members(outer, remove=[inner])
+    if obstacle == "skip":
+        flat.resources.nested = "skip"
+    else:
+        flat.change_members(inner, add=[outer])
+    flat.deliver()
+
+    rejection = flat.decisions.reject(losses(flat)[0].set_id)
+    flat.deliver()
+
+    assert (len(rejection.left), len(losses(flat))) == (10, 10)
+    assert all(why in one.why for one in rejection.left)
+    assert (flat.members(outer), len(sandbox.members("outer"))) == (set(), 10)
 
 
 @pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
