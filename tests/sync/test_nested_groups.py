@@ -435,6 +435,33 @@ def test_what_was_added_by_hand_to_both_groups_is_accepted_in_the_inner_one(
     assert sandbox.members(names[1]) == set()
 
 
+def test_what_was_added_by_hand_to_an_outer_group_waits_for_an_inner_one_that_is_being_delivered(
+    flat: Directory, sandbox: Sandbox
+) -> None:
+    """The inner one's turn comes after that, and who is taken over there needs no row of theirs."""
+    watched = watching(flat, sandbox, on_managed="accept")
+    ann, bob = flat.add_user("ann"), flat.add_user("bob")
+    inner = flat.add_group("inner")
+    outer = flat.add_group("outer", inner)
+    flat.deliver()
+    watched.extract()
+    sandbox.join("inner", "ann")
+    sandbox.join("outer", "ann", "bob")
+    sandbox.fault("PatchGroup", status=503)
+    flat.change_group(inner, displayName="core")
+
+    watched.extract()
+    assert flat.members(outer) == {inner, bob}
+    assert sandbox.members("outer") == {"ann", "bob"}
+
+    sandbox.mend()
+    flat.make_everything_due()
+    flat.deliver()
+    watched.extract()
+    assert (flat.members(inner), flat.members(outer)) == ({ann}, {inner, bob})
+    assert watched.found() == []
+
+
 # -- What an operator is told -----------------------------------------------------------------
 
 
@@ -508,6 +535,28 @@ def test_adoption_gives_nobody_a_membership_that_an_inner_group_gives(
 
     flat.change_members(str(ids["inner"]), remove=[str(ann)])
     assert held(sandbox) == {"inner": set(), "outer": set()}
+
+
+def test_adoption_takes_people_over_in_inner_groups_first(
+    flat: Directory, sandbox: Sandbox
+) -> None:
+    """In the other order an outer group gives a membership that the inner one makes needless."""
+    watched = watching(flat, sandbox)
+    sandbox.make_user("ann")
+    inner = None
+    ids: list[str] = []
+    for name in ("inner", "middle", "outer", "outermost"):
+        sandbox.make_group(name, "ann")
+        stated = {"displayName": name, "members": [{"value": inner}] if inner else []}
+        inner = str(flat.resources.create(GROUP, Group.model_validate(stated)).id)
+        ids.append(inner)
+
+    watched.extract()
+    watched.parts.adoption.adopt(watched.parts.adoption.proposal())
+
+    ann = flat.resources.find_user("ann")
+    assert ann is not None
+    assert [flat.members(each) for each in ids] == [{ann.id}, *({each} for each in ids[:-1])]
 
 
 # -- The law ----------------------------------------------------------------------------------
