@@ -5,7 +5,7 @@ given otherwise, it would not end with its cause.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,7 @@ class Past:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._within: dict[str, tuple[Collection[str], Sequence[Span]]] = {}
         columns = nestings.c
         self._nested = tuple(
             self._spans(
@@ -97,18 +98,22 @@ class Past:
 
     def last_ways(self, group_id: str, user_id: str) -> tuple[Way, ...]:
         """The ways in which a user was in a group last; none if they never were."""
-        within = _led_to(group_id, self._nested)
+        within, nested = self._inside(group_id)
         columns = memberships.c
         own = self._spans(
             select(columns.group_id, columns.member_id, columns.valid_from, columns.valid_to).where(
                 columns.member_id == user_id
             )
         )
-        return last_ways(
-            group_id,
-            [span for span in own if span.group in within],
-            [span for span in self._nested if span.group in within],
-        )
+        return last_ways(group_id, [span for span in own if span.group in within], nested)
+
+    def _inside(self, group_id: str) -> tuple[Collection[str], Sequence[Span]]:
+        """The groups that ever were in a group, itself included, and what they had in them."""
+        if group_id not in self._within:
+            within = _led_to(group_id, self._nested).keys()
+            nested = [span for span in self._nested if span.group in within]
+            self._within[group_id] = (within, nested)
+        return self._within[group_id]
 
     def _spans(self, query: Select[Any]) -> Iterator[Span]:
         for group, inside, begun, ended in self.database.connection.execute(query):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Table, select
 
 from scim_bridge.directory import tables
-from scim_bridge.directory.nesting import is_in, people
+from scim_bridge.directory.nesting import inner_groups, is_in, people
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.ways import Nesting, Past, Way
 from scim_bridge.errors import OperatorError
@@ -99,9 +99,14 @@ class Rejections:
             return ()
         if found := past.last_ways(loss.group, loss.person):
             return found if self._was_lost_now(loss, found[0].until) else ()
-        earlier = self._earlier_records(tables.groups, "display_name_folded", loss.group)
-        for group in (loss.group, *earlier):
-            for person in (loss.person, *self._earlier_people(loss.person)):
+        return self._earlier_ways(past, loss) if self._was_given(loss) else ()
+
+    def _earlier_ways(self, past: Past, loss: Loss) -> tuple[Way, ...]:
+        """The same by the earlier records of the group and the person, whose place these took."""
+        groups = self._earlier_records(tables.groups, "display_name_folded", loss.group)
+        people = self._earlier_records(tables.users, "user_name_folded", loss.person)
+        for group in (loss.group, *groups):
+            for person in (loss.person, *people):
                 if found := past.last_ways(group, person):
                     return tuple(_of_group(way, group, loss.group) for way in found)
         return ()
@@ -114,11 +119,18 @@ class Rejections:
         since = self.marks.since(key_of(loss))
         return since is None or until > since - CLOCKS_DIFFER
 
-    def _earlier_people(self, user_id: str) -> Sequence[str]:
-        return self._earlier_records(tables.users, "user_name_folded", user_id)
+    def _was_given(self, loss: Loss) -> bool:
+        """Whether the bridge put them into the group, and nobody did by hand."""
+        group = self.observations.link(key_of(loss))
+        person = self.observations.link(Key(kind="user", id=loss.person))
+        return (
+            group is not None
+            and person is not None
+            and self.observations.has_put(person.target_id, group.target_id)
+        )
 
     def _earlier_records(self, table: Table, name: str, resource_id: str) -> Sequence[str]:
-        """The deleted records of the same name, whose losses this one took over; latest first."""
+        """The deleted records of the same name, the latest first."""
         same = select(table.c[name]).where(table.c.id == resource_id).scalar_subquery()
         return self.database.connection.scalars(
             select(table.c.id)
@@ -149,14 +161,16 @@ class Rejections:
     def _restored(self, loss: Loss, way: Way) -> list[Nesting]:
         if not is_in(self.database, way.entry, loss.person):
             raise OperatorError(self._no_longer_in(loss, way.entry))
+        ended = [each for each in way.nestings if not self._is_current(each)]
         try:
-            return [
-                nesting
-                for nesting in way.nestings
-                if self.resources.reopen_nesting(nesting.outer, nesting.inner).nested
-            ]
+            for each in ended:
+                self.resources.reopen_nesting(each.outer, each.inner)
         except OperatorError as error:
             raise OperatorError(f"but {error}") from error
+        return ended
+
+    def _is_current(self, nesting: Nesting) -> bool:
+        return nesting.inner in inner_groups(self.database, [nesting.outer]).get(nesting.outer, ())
 
     def _no_longer_in(self, loss: Loss, entry: str) -> str:
         if self._is_deleted(entry):

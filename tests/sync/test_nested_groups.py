@@ -390,6 +390,34 @@ def test_a_group_taken_up_again_gets_its_inner_group_back_with_its_people(
     assert len(sandbox.members("outer")) == 30
 
 
+def test_who_is_hired_again_before_a_decision_has_the_outer_group_through_the_inner_one(
+    many: Directory, sandbox: Sandbox
+) -> None:
+    """As the earlier record had it; no membership of the outer one that nobody ever gave."""
+    flat = many
+    inner, outer = group_named(flat, "inner"), group_named(flat, "outer")
+    flat.change_members(outer, remove=[inner])
+    flat.deliver()
+    old = losses(flat)[0].person
+    name = str(flat.document(old)["userName"])
+    sandbox.fault("*", status=503, times=-1)
+    flat.delete_user(old)
+    new = flat.add_user(name)
+    sandbox.mend()
+    flat.probe()
+    flat.make_everything_due()
+    flat.deliver()
+    assert {loss.group for loss in losses(flat) if loss.person == new} == {inner, outer}
+
+    rejection = flat.decisions.reject(losses(flat)[0].set_id)
+    flat.deliver()
+
+    assert rejection.left == ()
+    assert flat.members(outer) == {inner}
+    assert new in flat.members(inner)
+    assert name in sandbox.members("outer")
+
+
 @pytest.mark.parametrize(("obstacle", "why"), [("skip", 'nested is "skip"'), ("circle", "by now")])
 def test_a_nesting_that_may_not_be_again_leaves_its_people_held(
     many: Directory, sandbox: Sandbox, obstacle: str, why: str
