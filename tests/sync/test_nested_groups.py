@@ -356,9 +356,9 @@ def test_a_rejection_does_not_put_a_group_back_for_what_came_by_hand_long_after(
     flat.deliver()
     assert sandbox.members("outer") == set()
     with flat.database.transaction() as connection:
-        connection.execute(
-            tables.nestings.update().values(valid_to=tables.nestings.c.valid_to - 900)
-        )
+        for table in (tables.memberships, tables.nestings):
+            began, ended = table.c.valid_from - 900, table.c.valid_to - 900
+            connection.execute(update(table).values(valid_from=began, valid_to=ended))
     sandbox.join("outer", *sandbox.members("inner"))
     flat.change_members(outer, remove=sorted(flat.members(inner)))
     flat.deliver()
