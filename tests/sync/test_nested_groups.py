@@ -490,6 +490,30 @@ def test_what_was_added_by_hand_to_an_outer_group_waits_for_an_inner_one_that_is
     assert watched.found() == []
 
 
+def test_what_was_accepted_before_the_inner_group_was_joined_is_a_membership_of_its_own(
+    flat: Directory, sandbox: Sandbox
+) -> None:
+    """Nothing tells a person put into both from one whom the outer group was meant for all along.
+
+    So it is theirs, and an operator sees both reasons.
+    """
+    watched = watching(flat, sandbox, on_managed="accept")
+    ann = flat.add_user("ann")
+    inner = flat.add_group("inner")
+    outer = flat.add_group("outer", inner)
+    flat.deliver()
+    for name in ("outer", "inner"):
+        sandbox.join(name, "ann")
+        watched.extract()
+
+    assert flat.members(outer) == {inner, ann}
+    found = holdings(flat.database, person=ann)
+    assert [(one.through, one.member_by) for one in found if one.group == "outer"] == [
+        ("", "adopted"),
+        ("inner", "adopted"),
+    ]
+
+
 # -- What an operator is told -----------------------------------------------------------------
 
 
