@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,18 +15,23 @@ from scim_bridge.app import Bridge
 from scim_bridge.cli.assembled import assembled, refuse_delivery
 from scim_bridge.cli.invocation import Invocation, audited, pass_invocation
 from scim_bridge.cli.names import called, group_names, listed, people, printable, user_names
-from scim_bridge.cli.output import json_option, print_json, print_table
+from scim_bridge.cli.output import json_option, print_json, print_table, print_wrapped
+from scim_bridge.plan.brake import Category
 from scim_bridge.sync import TARGET
 from scim_bridge.sync.held import Loss
 from scim_bridge.sync.journal import journalled
 from scim_bridge.sync.marks import Key, Marks
 from scim_bridge.sync.overview import Overview, Waiting, waiting
+from scim_bridge.sync.rejection import Left, NestedAgain, Rejection
 from scim_bridge.sync.worker import Progress
 
 # How often it is looked whether somebody else has finished, in seconds.
 LOOK_AGAIN = 0.1
 # As many of those that failed or still wait are listed.
 MOST_PROBLEMS = 100
+NOTHING_REJECTED = Rejection(given_back=())
+
+_AT_STAKE: Mapping[Category, str] = {"disable": "enabled", "assignment": "with assignments"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +41,16 @@ class Result:
     approved: Sequence[Loss]
     # Who was in the approved set once, and whose loss the client took back since.
     dropped: frozenset[str]
-    rejected: Sequence[Loss]
+    rejected: Rejection
     # How many had failed before and were tried again; None if that was not asked for.
     retried: int | None
     delivered: int
     after: Overview
     problems: Sequence[Waiting]
+
+    @property
+    def ended_well(self) -> bool:
+        return self.is_done and not self.rejected.left
 
     @property
     def is_done(self) -> bool:
@@ -67,11 +76,13 @@ def command(
 ) -> None:
     """Deliver everything that waits for Identity Center now, also what waits for its next try.
 
-    It may run beside `serve`. The exit code is 0 only if nothing is pending or failed after it.
+    It may run beside `serve`. The exit code is 0 only if nothing is pending or failed after it, and
+    a rejected set was given back whole.
 
     The brake holds losses of access in sets (see scim-bridge status). An approved set is delivered
     at once. A rejected one is undone in the directory: those people are active again, or members
-    again, until a client says otherwise once more.
+    again, until a client says otherwise once more. Who had a group through a group in it has it
+    through that one again. What cannot be given back is told, and is still held.
 
     \b
     Example:
@@ -85,7 +96,7 @@ def command(
             print_json(_as_dict(bridge, result))
         else:
             _print(bridge, result)
-    context.exit(0 if result.is_done else 1)
+    context.exit(0 if result.ended_well else 1)
 
 
 def synced(
@@ -104,7 +115,7 @@ def synced(
     with bridge.database.transaction():
         dropped = bridge.held.dropped_out(approve) if approve else frozenset[str]()
         approved = decisions.approve(approve) if approve else ()
-        rejected = decisions.reject(reject) if reject else ()
+        rejected = decisions.reject(reject) if reject else NOTHING_REJECTED
         retried = decisions.retry() if retry else None
     with journalled(bridge.database, "sync") as run:
         delivered = _deliver(bridge, quiet=quiet)
@@ -190,7 +201,20 @@ def _as_dict(bridge: Bridge, result: Result) -> dict[str, Any]:
         "retried": result.retried,
         "approved": _losers(bridge, result.approved),
         "dropped_out": called(user_names(bridge.database, result.dropped), result.dropped),
-        "rejected": _losers(bridge, result.rejected),
+        "rejected": _losers(bridge, result.rejected.given_back),
+        "not_given_back": [
+            {
+                "category": category,
+                "group": group or None,
+                "people": _losers(bridge, losses),
+                "why": why,
+            }
+            for (category, group, why), losses in _alike(bridge, result.rejected.left).items()
+        ],
+        "nested_again": [
+            {"group": outer, "inner": inner, "people": people}
+            for outer, inner, people in _nestings(bridge, result.rejected.nested_again)
+        ],
         "problems": [
             {
                 "kind": one.key.kind,
@@ -210,8 +234,7 @@ def _print(bridge: Bridge, result: Result) -> None:
     if result.dropped:
         names = called(user_names(bridge.database, result.dropped), result.dropped)
         click.echo(f"No longer in it, since their loss was taken back: {listed(names)}")
-    if result.rejected:
-        click.echo(f"Rejected: {_whom(bridge, result.rejected, keeping=True)}")
+    _print_rejected(bridge, result.rejected)
     if result.retried is not None:
         click.echo(f"Tried again: {result.retried}.")
     click.echo(_summary(result))
@@ -228,6 +251,40 @@ def _print(bridge: Bridge, result: Result) -> None:
                 for one in result.problems
             ],
         )
+
+
+def _print_rejected(bridge: Bridge, rejected: Rejection) -> None:
+    if rejected.given_back:
+        click.echo(f"Rejected: {_whom(bridge, rejected.given_back, keeping=True)}")
+    for outer, inner, count in _nestings(bridge, rejected.nested_again):
+        click.echo(f"Group {inner} is in group {outer} again, with all who are in it: {count}.")
+    for (category, group, why), losses in _alike(bridge, rejected.left).items():
+        what = f"in {group}" if category == "removal" else _AT_STAKE[category]
+        names = _losers(bridge, losses)
+        print_wrapped(
+            f"Not given back, and still held, {what}: {listed(names)}. Why: {printable(why)}."
+        )
+
+
+def _alike(
+    bridge: Bridge, left: Iterable[Left]
+) -> Mapping[tuple[Category, str, str], Sequence[Loss]]:
+    """The losses that are still held, by category, group and reason."""
+    left = list(left)
+    names = group_names(bridge.database, {one.loss.group for one in left})
+    found: dict[tuple[Category, str, str], list[Loss]] = {}
+    for one in left:
+        group = names.get(one.loss.group, one.loss.group)
+        found.setdefault((one.loss.category, group, one.why), []).append(one.loss)
+    return found
+
+
+def _nestings(bridge: Bridge, again: Iterable[NestedAgain]) -> list[tuple[str, str, int]]:
+    """Which groups are in which again, by name, with how many people."""
+    again = list(again)
+    ids = {id_ for one in again for id_ in (one.nesting.outer, one.nesting.inner)}
+    names = group_names(bridge.database, ids)
+    return [(names[one.nesting.outer], names[one.nesting.inner], one.people) for one in again]
 
 
 def _summary(result: Result) -> str:

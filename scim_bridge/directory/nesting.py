@@ -182,6 +182,25 @@ def check(database: Database, settings: GroupSettings) -> None:
         )
 
 
+def is_in(database: Database, group_id: str, user_id: str) -> bool:
+    """Whether a user is in a group now, active or not."""
+    query = people_of([group_id]).where(memberships.c.member_id == user_id).limit(1)
+    with database.reading() as connection:
+        return connection.scalar(query) is not None
+
+
+def last_origin(database: Database, group_id: str, inner_id: str) -> str | None:
+    """Who put a group into another last; None if nobody ever did."""
+    with database.reading() as connection:
+        origin: str | None = connection.scalar(
+            select(_columns.origin)
+            .where(_columns.group_id == group_id, _columns.inner_id == inner_id)
+            .order_by(_columns.id.desc())
+            .limit(1)
+        )
+        return origin
+
+
 class Paths:
     """Which groups is a group in, and since when? Of the nestings that are valid, now or then."""
 

@@ -234,6 +234,25 @@ class Resources(ScimStorage):
             raise NotFoundException(detail=f"{kind.type_name} {resource_id!r} not found")
         return row
 
+    def _still_there(self, kind: Kind, resource_id: str) -> Row[Any]:
+        """A live resource's row, locked, for an operator who gives something back.
+
+        Raises `OperatorError` when there is none any more.
+        """
+        try:
+            return self._row(kind, resource_id, locked=True)
+        except NotFoundException as error:
+            raise OperatorError(
+                f"{self._called(kind, resource_id)} was deleted: create it again first"
+            ) from error
+
+    def _called(self, kind: Kind, resource_id: str) -> str:
+        """A resource in a sentence. Of a person, no more than that it is one."""
+        if kind is USER:
+            return "the user"
+        query = select(groups.c.display_name).where(groups.c.id == resource_id)
+        return f"group {self.database.connection.scalar(query)!r}"
+
     def _order(self, kinds: Sequence[Kind], search_request: SearchRequest[Any]) -> Order:
         """The matching resources of these kinds, as one collection in its order."""
         found = [self._matching(kind, search_request) for kind in kinds]
@@ -437,21 +456,33 @@ class Resources(ScimStorage):
         Raises `OperatorError` when the group or the user is no longer there.
         """
         with self.database.transaction():
-            try:
-                row = self._row(GROUP, group_id, locked=True)
-                self._row(USER, member_id)
-            except NotFoundException as error:
-                raise OperatorError(
-                    f"the membership cannot be given back: {error.detail}; "
-                    "it was deleted, so create it again first"
-                ) from error
+            row = self._still_there(GROUP, group_id)
+            self._still_there(USER, member_id)
             at = self._now()
-            moves = NO_MOVES
-            # Who is back through an inner group must not stay when they leave that one later.
-            if member_id not in nesting.people(self.database, [group_id]):
-                origin = memberships.last_origin(self.database, group_id, member_id)
-                origin = origin or actor.current().name
-                moves = memberships.add(self.database, group_id, [member_id], origin, at=at)
+            origin = memberships.last_origin(self.database, group_id, member_id)
+            moves = memberships.add(
+                self.database, group_id, [member_id], origin or actor.current().name, at=at
+            )
+            return self._rewrite(GROUP, row, row.document, at, moves=moves)
+
+    def reopen_nesting(self, group_id: str, inner_id: str) -> Write:
+        """Put a group into a group again, with its former origin, for an operator who rejects that
+        it was taken out.
+
+        Raises `OperatorError` when either is no longer there, when the inner one holds the outer
+        one by now, and when no group is to be in another one.
+        """
+        with self.database.transaction():
+            row, inner = self._still_there(GROUP, group_id), self._still_there(GROUP, inner_id)
+            if self.nested == "skip":
+                raise OperatorError('[groups] nested is "skip", so no group is put into a group')
+            at, origin = self._now(), nesting.last_origin(self.database, group_id, inner_id)
+            try:
+                moves = self._add(group_id, [inner_id], at, origin=origin)
+            except InvalidValueException as error:
+                raise OperatorError(
+                    f"group {row.display_name!r} is in group {inner.display_name!r} by now"
+                ) from error
             return self._rewrite(GROUP, row, row.document, at, moves=moves)
 
     def reopen_grant(self, kind_name: KindName, resource_id: str, grant: Grant) -> bool:
@@ -462,13 +493,7 @@ class Resources(ScimStorage):
         """
         kind = kind_named(kind_name)
         with self.database.transaction():
-            try:
-                row = self._row(kind, resource_id, locked=True)
-            except NotFoundException as error:
-                raise OperatorError(
-                    f"the assignment cannot be given back: {error.detail}; "
-                    "it was deleted, so create it again first"
-                ) from error
+            row = self._still_there(kind, resource_id)
             at = self._now()
             turn = assignments.begin_again(
                 self.database, kind.name, resource_id, grant, at=at, resolve=self.resolve

@@ -40,6 +40,7 @@ from scim_bridge.directory.resources import Resources
 from scim_bridge.scim.admission import Admitted, deactivation
 from scim_bridge.scim.authentication import caller
 from scim_bridge.scim.bulk import CircleBroken, Plan, Step, broken_at
+from scim_bridge.scim.dialect import Rule
 from scim_bridge.scim.entitlements import named_for_removal
 from scim_bridge.scim.members import MemberChanges, taken_apart
 from scim_bridge.scim.provider import Group, Member, User
@@ -284,9 +285,11 @@ class Handler(ScimHandler):
     ) -> Resource[Any]:
         """Apply a PATCH. A group comes back without its members unless it had to be loaded."""
         patch = self._patch_group if _is_group(resource_type) else self._patch_user
+        tolerated: set[Rule] = set()
         patched = _retried(
-            lambda: patch(resource_type, resource_id, patch_op, conditions), conditions
+            lambda: patch(resource_type, resource_id, patch_op, conditions, tolerated), conditions
         )
+        self.service.count(tolerated)
         self._audit_dropped(patched, patch_op)
         return patched
 
@@ -363,10 +366,11 @@ class Handler(ScimHandler):
         resource_id: str,
         patch_op: "PatchOp[Any]",
         conditions: Conditions,
+        tolerated: set[Rule],
     ) -> Resource[Any]:
         current = self._current(resource_type, resource_id)
         self.service.check_preconditions(current, "PATCH", conditions)
-        admitted = self.service.patched(current, patch_op)
+        admitted = self.service.patched(current, patch_op, tolerated)
         stated = _patched_grants(current, admitted.resource, patch_op)
         return self._store_user(resource_type, current, admitted, stated)
 
@@ -448,16 +452,17 @@ class Handler(ScimHandler):
         group_id: str,
         patch_op: "PatchOp[Any]",
         conditions: Conditions,
+        tolerated: set[Rule],
     ) -> Resource[Any]:
         """Apply a PATCH of a group. Members given by their ids are changed as rows."""
         apart = taken_apart(patch_op)
         if apart is None:
-            return self._patch_whole_group(resource_type, group_id, patch_op, conditions)
+            return self._patch_whole_group(resource_type, group_id, patch_op, conditions, tolerated)
         current = self._current(resource_type, group_id)
         self.service.check_preconditions(current, "PATCH", conditions)
         self.service.admission.touch(current)
         if apart.rest:
-            after = self.service.patched(current, apart.rest).resource
+            after = self.service.patched(current, apart.rest, tolerated).resource
             stated = _patched_grants(current, after, apart.rest)
             if stated is not None:
                 self.service.entitlements.change(caller(), grants_of(current), stated)
@@ -522,10 +527,11 @@ class Handler(ScimHandler):
         group_id: str,
         patch_op: "PatchOp[Any]",
         conditions: Conditions,
+        tolerated: set[Rule],
     ) -> Resource[Any]:
         current = self.storage.get(resource_type, group_id)
         self.service.check_preconditions(current, "PATCH", conditions)
-        after = self.service.patched(current, patch_op).resource
+        after = self.service.patched(current, patch_op, tolerated).resource
         stated = _patched_grants(current, after, patch_op)
         return self._update(resource_type, current, after, stated)
 

@@ -41,7 +41,7 @@ from scim_bridge.scim.admission import Admission, Admitted
 from scim_bridge.scim.authentication import InvalidToken, caller
 from scim_bridge.scim.body import decoded, refuse_excess, refuse_nul_in_filter
 from scim_bridge.scim.credentials import Client
-from scim_bridge.scim.dialect import DIALECTS, MISSING_ENTRY, Dialect
+from scim_bridge.scim.dialect import DIALECTS, MISSING_ENTRY, Dialect, Rule
 from scim_bridge.scim.entitlements import EntitlementRules
 from scim_bridge.scim.protocol import Protocol
 from scim_bridge.scim.provider import Provider, User
@@ -161,8 +161,11 @@ class Service(Protocol):
         """Count and log what the caller's dialect was needed for."""
         used = frozenset[str]().union(*(reading.used for reading in readings))
         if used:
-            rules = [rule for rule in _dialect().rules if rule.name in used]
-            self._tolerances.used(caller().name, rules)
+            self.count(rule for rule in _dialect().rules if rule.name in used)
+
+    def count(self, rules: Iterable[Rule]) -> None:
+        """Count and log that a request of the caller's needed these rules."""
+        self._tolerances.used(caller().name, rules)
 
     def decode_body(self, body: bytes, content_type: str | None) -> Any:
         """The JSON value of a body. See `read_body` for what it raises."""
@@ -196,22 +199,29 @@ class Service(Protocol):
 
     # -- Changing -------------------------------------------------------
 
-    def patched(self, before: Resource[Any], patch_op: "PatchOp[Any]") -> Admitted:
-        """What a PATCH makes of a resource. ``before`` is not changed."""
+    def patched(
+        self, before: Resource[Any], patch_op: "PatchOp[Any]", tolerated: set[Rule]
+    ) -> Admitted:
+        """What a PATCH makes of a resource. ``before`` is not changed.
+
+        The rules that it needs come to those `tolerated`: a PATCH may have to be applied again.
+        """
         after = before.model_copy(deep=True)
         if isinstance(after, User):
             # What the PATCH does not assign stays unassigned, which is how an explicit
             # deactivation is told from a user who is inactive already.
             after.active = None
         try:
-            self._apply(patch_op, after)
+            self._apply(patch_op, after, tolerated)
         except InvalidValueException as exception:
             if isinstance(exception.__cause__, ValidationError):
                 raise _all_problems(exception.__cause__) from exception
             raise
         return self.admission.patch(before, after)
 
-    def _apply(self, patch_op: "PatchOp[Any]", resource: Resource[Any]) -> None:
+    def _apply(
+        self, patch_op: "PatchOp[Any]", resource: Resource[Any], tolerated: set[Rule]
+    ) -> None:
         """Apply a PATCH. A tolerant client may set a value of an entry that is not there yet."""
         dialect = _dialect()
         if MISSING_ENTRY not in dialect.rules:
@@ -225,7 +235,7 @@ class Service(Protocol):
                 if not describes:
                     raise
                 part.patch(resource, dialect.policy.model_copy(update=_MAKE_ENTRIES))
-                self._tolerances.used(caller().name, [MISSING_ENTRY])
+                tolerated.add(MISSING_ENTRY)
 
     # -- Answering ------------------------------------------------------
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from scim_bridge.directory.documents import Document
 from scim_bridge.directory.kinds import kind_named
-from scim_bridge.directory.nesting import inner_groups, people
+from scim_bridge.directory.nesting import inner_groups, outer_groups, people
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.takeover import ADOPTED, begin_grants, end_grant
 from scim_bridge.identity_center.payloads import ENTERPRISE, MANAGER
@@ -37,8 +37,10 @@ class Acceptance:
 
         False for what is never taken over: that somebody was enabled, disabled or deleted, access
         of somebody whom the directory does not know or who is inactive, and that somebody is out of
-        a group whom another group in it puts there. Raises `SCIMException` when the directory
-        cannot hold it.
+        a group whom another group in it puts there. False too, for now, of a group's member whom an
+        inner group was seen to have and may yet put there.
+
+        Raises `SCIMException` when the directory cannot hold it.
         """
         key = Key(kind=difference.kind, id=difference.id)
         match difference.what:
@@ -104,9 +106,12 @@ class Acceptance:
             return False
         if not self.entitlements.is_effective(person):
             return False
-        self.observations.joined(link.target_id, [member])
         # Who is there through an inner group must not stay when they leave that one later.
-        if not self._is_inherited(group, person):
+        is_inherited = self._is_inherited(group, person)
+        if not is_inherited and self._is_seen_within(group, member):
+            return False
+        self.observations.joined(link.target_id, [member])
+        if not is_inherited:
             self.resources.change_members(group.id, add=[person.id], origin=ADOPTED)
         return True
 
@@ -123,6 +128,15 @@ class Acceptance:
         """Whether somebody is in a group through one that is in it."""
         inner = inner_groups(self.database, [group.id]).get(group.id, ())
         return person.id in people(self.database, inner)
+
+    def _is_seen_within(self, group: Key, member: str) -> bool:
+        """Whether somebody was last seen in a group that is in a group.
+
+        The directory may yet take them over there, or take them out of it.
+        """
+        seen = self.observations.groups_of(member)
+        inner = set(self.observations.resources("group", seen).values()) - {group.id}
+        return group.id in outer_groups(self.database, inner)
 
     def _assignment(self, key: Key, difference: Difference) -> bool:
         principal = self.entitlements.holder(key)

@@ -1,22 +1,17 @@
 """What an operator decides: held losses, a deprovision by hand, another try."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from sqlalchemy import select
-
-from scim_bridge.directory import tables
 from scim_bridge.directory.audit import Action, record
 from scim_bridge.directory.database import Database
-from scim_bridge.directory.nesting import depths
 from scim_bridge.directory.resources import Resources
 from scim_bridge.errors import OperatorError
 from scim_bridge.plan.state import TakeAway
 from scim_bridge.sync.access_intents import AccessIntents
-from scim_bridge.sync.grants import from_text
 from scim_bridge.sync.held import HeldLosses, Loss
 from scim_bridge.sync.marks import Intent, Key, Marks
 from scim_bridge.sync.observed import Observations
+from scim_bridge.sync.rejection import Rejection, Rejections, key_of
 
 
 class Decisions:
@@ -38,6 +33,7 @@ class Decisions:
         self.held = held
         self.access = access
         self.access_marks = access.marks
+        self.rejections = Rejections(resources, marks, observations, held, self.access_marks)
 
     def approve(self, set_id: str) -> Sequence[Loss]:
         """Let a held set pass. Raises `OperatorError` if there is none of that name."""
@@ -46,25 +42,27 @@ class Decisions:
             for loss in losses:
                 self._audit(Action.APPROVED, loss)
                 marks = self.access_marks if loss.category == "assignment" else self.marks
-                marks.mark(Intent(key=_key(loss), urgent=True))
+                marks.mark(Intent(key=key_of(loss), urgent=True))
             # Groups hold their members for as long as the brake holds the people, and people and
             # groups their assignments.
             self._wake_held()
         return losses
 
-    def reject(self, set_id: str) -> Sequence[Loss]:
-        """Forget a held set and give the directory its state back: who was to go stays.
+    def reject(self, set_id: str) -> Rejection:
+        """Give the directory back what a held set would have taken: who was to go stays.
 
-        Raises `OperatorError` if there is none of that name.
+        What cannot be given back stays held, and is told with its reason. Raises `OperatorError`
+        if there is no set of that name.
         """
         with self.database.transaction():
-            losses = self._known(set_id, self.held.reject(set_id))
-            # Who loses a group only with one that is in it is back in it once they are in that one.
-            depth = depths(self.database)
-            for loss in sorted(losses, key=lambda one: depth.get(one.group, 0)):
+            losses = self._known(set_id, self.held.losses(set_id=set_id))
+            rejection = self.rejections.of(losses)
+            self.held.drop(rejection.given_back)
+            for loss in rejection.given_back:
                 self._audit(Action.REJECTED, loss)
-                self._give_back(loss)
-        return losses
+            for left in rejection.left:
+                self._audit(Action.REJECTED, left.loss, why=left.why)
+        return rejection
 
     def deprovision(self, user_name: str) -> str:
         """Deactivate a person at once, past the brake. Returns the user's id.
@@ -125,65 +123,14 @@ class Decisions:
             raise OperatorError(f"the directory has no user {user_name!r}")
         return user.id
 
-    def _give_back(self, loss: Loss) -> None:
-        if loss.category == "removal":
-            self._give_back_membership(loss)
-            return
-        if loss.category == "assignment":
-            self._give_back_assignment(loss)
-            return
-        link = self.observations.link(_key(loss))
-        if link is not None:
-            self.marks.spare(link.target_id)
-        for group_id in self.resources.reinstate(loss.person):
-            self.marks.mark(Intent(key=Key(kind="group", id=group_id)))
-        self.marks.mark(Intent(key=_key(loss)))
-
-    def _give_back_membership(self, loss: Loss) -> None:
-        key = _key(loss)
-        if self._is_known(loss.person):
-            self.resources.reopen_membership(loss.group, loss.person)
-            self.marks.mark(Intent(key=key))
-        else:
-            # Nothing in the directory can say that they stay.
-            take_away = self._sparing(loss.person, key)
-            self.marks.mark(Intent(key=key, urgent=True, reversal=True, take_away=take_away))
-
-    def _give_back_assignment(self, loss: Loss) -> None:
-        """The directory says again that the person, or the group, is to hold it."""
-        key, grant = _key(loss), from_text(loss.lost)
-        if not self.resources.reopen_grant(key.kind, key.id, grant):
-            # Nothing in the directory can say that it stays.
-            taken = self.access_marks.read(key).take_away
-            left = replace(taken, everyone=False, named=taken.named - {loss.lost})
-            self.access_marks.mark(Intent(key=key, urgent=True, reversal=True, take_away=left))
-            return
-        self.access_marks.mark(Intent(key=key))
-
-    def _is_known(self, user_id: str) -> bool:
-        users = tables.users.c
-        query = select(users.id).where(users.id == user_id)
-        return self.database.connection.scalar(query) is not None
-
-    def _sparing(self, member: str, group: Key) -> TakeAway:
-        """What is to be taken from a group, less one member, by their id at the target."""
-        taken, link = self.marks.read(group).take_away, self.observations.link(group)
-        _, seen = self.observations.members(link.target_id) if link else (None, frozenset())
-        named = taken.named | (seen if taken.everyone else frozenset())
-        return TakeAway(linked=taken.linked, named=named - {member})
-
-    def _audit(self, action: Action, loss: Loss) -> None:
+    def _audit(self, action: Action, loss: Loss, *, why: str | None = None) -> None:
         record(
             self.database,
             action=action,
             kind="user",
             resource_id=loss.person,
             related_id=loss.group or None,
+            outcome="ok" if why is None else "still held",
             facts={"set": loss.set_id, "category": loss.category},
+            personal=None if why is None else {"detail": why},
         )
-
-
-def _key(loss: Loss) -> Key:
-    if not loss.group:
-        return Key(kind="user", id=loss.person)
-    return Key(kind="group", id=loss.group)

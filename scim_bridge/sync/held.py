@@ -310,15 +310,32 @@ class HeldLosses:
         )
         return decided
 
-    def reject(self, set_id: str) -> Sequence[Loss]:
-        """Forget the losses of a set. The caller gives the directory its state back."""
-        decided = self.losses(set_id=set_id)
-        self.database.connection.execute(
-            delete(held).where(
-                held.c.target == self.target, held.c.set_id == set_id, held.c.state == "held"
+    def drop(self, losses: Iterable[Loss]) -> None:
+        """Forget losses that are held: the directory was given its state back."""
+        for loss in losses:
+            self.database.connection.execute(
+                delete(held).where(
+                    held.c.target == self.target,
+                    held.c.category == loss.category,
+                    held.c.person == loss.person,
+                    held.c.group_id == loss.group,
+                    held.c.lost == loss.lost,
+                    held.c.state == "held",
+                )
+            )
+
+    def set_of_removal(self, person: str, *, group: str) -> str | None:
+        """The set in which somebody's removal from a group is held."""
+        found: str | None = self.database.connection.scalar(
+            select(held.c.set_id).where(
+                held.c.target == self.target,
+                held.c.category == "removal",
+                held.c.person == person,
+                held.c.group_id == group,
+                held.c.state == "held",
             )
         )
-        return decided
+        return found
 
     def let_pass(self, person: str) -> None:
         """An operator's own deprovision passes the brake."""

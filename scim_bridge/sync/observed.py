@@ -285,6 +285,18 @@ class Observations:
             self._members(tables.observed_memberships, group_id),
         )
 
+    def has_put(self, member: str, group_id: str) -> bool:
+        """Whether the bridge put a member into a group, and has not taken them out."""
+        table = tables.applied_memberships
+        found = self.database.connection.scalar(
+            select(table.c.member_id).where(
+                table.c.target == self.target,
+                table.c.group_id == group_id,
+                table.c.member_id == member,
+            )
+        )
+        return found is not None
+
     def groups_of(self, user_id: str) -> frozenset[str]:
         """The groups a person was last seen in."""
         table = tables.observed_memberships

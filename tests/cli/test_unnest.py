@@ -43,3 +43,47 @@ def test_the_bridge_does_not_start_with_nested_groups_that_are_to_be_skipped(
     assert there.members("outer") == set()
     assert there.members("inner") == {"jane@example.com"}
     assert "0 nested groups" in run("unnest", "--reason", "again").stdout
+
+
+def test_a_rejection_tells_what_is_back_and_what_could_not_be_given_back(
+    run, json_of, sandbox, folder
+):
+    """In words and as JSON, and by its exit code; what is not given back is held as before."""
+    file = in_front_of(sandbox, folder, more=FLATTEN)
+    file.write_text(file.read_text().replace("brake = false", "brake = true"))
+    there = Sandbox(url=sandbox.url)
+
+    def held_set() -> str:
+        [one] = json_of("status")["held_sets"]
+        return str(one["id"])
+
+    with client_of(file) as client:
+        # One more than the brake lets go within an hour.
+        ids = [client.add_user(f"p{n:02}@example.com") for n in range(21)]
+        inner = client.add_group("inner", *ids)
+        client.add_group("outer", inner)
+        team = client.add_group("team", *ids)
+        run("sync")
+        run("unnest", "--reason", "no more")
+        run("sync")
+        (kept,) = there.members("outer")
+
+        said = run("sync", "--reject", held_set()).stdout
+        assert f"Rejected: 1 person stays in outer: {kept}" in said
+        assert "Group inner is in group outer again, with all who are in it: 21." in said
+        assert len(there.members("outer")) == 21
+
+        client.patch(f"/Groups/{team}", members=[])
+        client.send("DELETE", f"/Groups/{inner}")
+    run("sync")
+    result = json_of("sync", "--reject", held_set(), expect=1)
+
+    why = "they were in it through group 'inner', which was deleted"
+    assert result["rejected"] == [kept]
+    assert {"category": "removal", "group": "outer", "people": [kept], "why": why} in result[
+        "not_given_back"
+    ]
+    assert [there.members(group) for group in ("team", "inner", "outer")] == [{kept}] * 3
+    said = " ".join(run("sync", "--reject", held_set(), expect=1).stdout.split())
+    assert f"Not given back, and still held, in outer: {kept}. Why: {why}." in said
+    assert "still held" in run("audit").stdout

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,8 @@ from sqlalchemy import event
 
 from scim_bridge.directory.database import Database
 from scim_bridge.errors import Conflict, Refused
+from scim_bridge.scim.dialect import MISSING_ENTRY, Rule
+from scim_bridge.scim.tolerances import Tolerances
 from scim_bridge.settings import Safety, Settings, Users
 from tests.scim.conftest import Scim, assert_error, person, serve
 
@@ -308,6 +311,35 @@ def test_a_write_that_comes_between_is_no_concern_of_the_client(
         "delete": lambda: scim.delete(path),
     }
     assert answers[what]().status_code in (200, 204)
+
+
+def test_what_a_patch_needs_is_counted_once_though_it_is_applied_again(
+    scim: Scim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One use a request, however many entries it makes and writes come between."""
+    user = scim.user()
+    real, clashes, counted = scim.resources.update, iter([True]), []
+
+    def clashing(*arguments: Any, **options: Any) -> Any:
+        if next(clashes, False):
+            raise PreconditionFailedException
+        return real(*arguments, **options)
+
+    def used(_: Tolerances, client: str, rules: Iterable[Rule]) -> None:
+        counted.extend((client, rule.name) for rule in rules)
+
+    monkeypatch.setattr(scim.resources, "update", clashing)
+    monkeypatch.setattr(Tolerances, "used", used)
+
+    answer = scim.patch(
+        f"/Users/{user['id']}",
+        {"op": "add", "path": 'addresses[type eq "work"].locality', "value": "London"},
+        {"op": "replace", "path": "title", "value": "Countess"},
+        {"op": "add", "path": 'phoneNumbers[type eq "work"].value', "value": "1"},
+    )
+
+    assert answer.status_code == 200
+    assert counted == [("okta", MISSING_ENTRY.name)]
 
 
 def test_nothing_changed_is_no_new_version(scim: Scim) -> None:

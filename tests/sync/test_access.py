@@ -641,6 +641,27 @@ def test_a_rejected_loss_of_an_assignment_is_undone_in_the_directory(
     assert len(wanted.grants) == 1
 
 
+def test_what_a_deleted_group_was_to_lose_cannot_be_given_back_and_stays_held(
+    braked: Directory, sandbox: Sandbox, crowd: str
+) -> None:
+    """The operator is told why."""
+    Entitling(braked, sandbox).revoke("group", crowd, READ)
+    braked.deliver()
+    (held,) = braked.overview().held_sets
+    braked.delete_group(crowd)
+    braked.deliver()
+
+    rejection = braked.decisions.reject(held.id)
+    braked.deliver()
+
+    assert (rejection.given_back, len(rejection.left)) == ((), 21)
+    assert {one.why for one in rejection.left} == {
+        "group 'Crowd' was deleted: create it again first"
+    }
+    assert held.id in {each.id for each in braked.overview().held_sets}
+    assert sandbox.assigned("Crowd") == {READ}
+
+
 def test_a_client_that_gives_again_what_is_held_ends_the_holding(
     braked: Directory, sandbox: Sandbox, crowd: str
 ) -> None:

@@ -436,6 +436,31 @@ def test_rejected_removals_are_given_back(braked: Directory, sandbox: Sandbox) -
     assert braked.overview().held_sets == []
 
 
+def test_who_cannot_come_back_stays_held_and_the_others_are_given_back(
+    braked: Directory, sandbox: Sandbox
+) -> None:
+    """Somebody else has their e-mail by now: the operator is told so, for them alone."""
+    second, *_ = _brake_on_five_leavers(braked)
+    emails = [{"value": "shop@corp.example", "primary": True}]
+    first = braked.add_user("predecessor", emails=emails)
+    braked.delete_user(first)
+    braked.delete_user(second)
+    braked.add_user("successor", emails=emails)
+    braked.deliver()
+    set_id = _held(braked).id
+
+    rejection = braked.decisions.reject(set_id)
+    braked.deliver()
+
+    assert [loss.person for loss in rejection.given_back] == [second]
+    ((left, why),) = [(one.loss.person, one.why) for one in rejection.left]
+    assert (left, "by somebody else" in why) == (first, True)
+    assert braked.document(second)["active"] is True
+    assert (_held(braked).id, _held(braked).people) == (set_id, 1)
+    told = {row.resource_id: row.outcome for row in braked.audited("rejected")}
+    assert told == {first: "still held", second: "ok"}
+
+
 @pytest.mark.parametrize("decision", ["approve", "reject"])
 def test_the_removal_of_people_the_directory_does_not_know_can_be_decided(
     braked: Directory, sandbox: Sandbox, decision: str

@@ -14,6 +14,7 @@ from scim2_models import EnterpriseUser, Group, InvalidValueException, User
 from sqlalchemy import update
 
 from scim_bridge.directory import tables
+from scim_bridge.directory.ways import Nesting
 from scim_bridge.plan.drift import Difference
 from scim_bridge.settings import Safety
 from scim_bridge.sync.acceptance import Acceptance
@@ -21,6 +22,7 @@ from scim_bridge.sync.cuts import reach
 from scim_bridge.sync.explanation import Question, explain
 from scim_bridge.sync.held import Loss
 from scim_bridge.sync.holdings import holdings
+from scim_bridge.sync.rejection import NestedAgain
 from tests.sync.conftest import GROUP, TARGET, USER, Directory, Sandbox, _given
 from tests.sync.watching import watching
 
@@ -254,6 +256,190 @@ def test_a_rejection_gives_nobody_what_an_inner_group_gives_though_they_had_it_o
     assert len(sandbox.members("inner")) == len(sandbox.members("outer")) == 10
 
 
+def test_a_rejected_end_of_a_nesting_is_undone_as_a_nesting(
+    many: Directory, sandbox: Sandbox
+) -> None:
+    """Also for those who had lost the outer group; and who leaves the inner one leaves both."""
+    flat = many
+    inner, outer = group_named(flat, "inner"), group_named(flat, "outer")
+    flat.change_members(outer, remove=[inner])
+    flat.deliver()
+    (set_id,) = {loss.set_id for loss in losses(flat)}
+
+    rejection = flat.decisions.reject(set_id)
+    flat.deliver()
+
+    assert (len(rejection.given_back), rejection.left) == (10, ())
+    assert rejection.nested_again == (
+        NestedAgain(nesting=Nesting(outer=outer, inner=inner), people=30),
+    )
+    assert flat.members(outer) == {inner}
+    assert len(sandbox.members("outer")) == 30
+    assert (flat.states(), losses(flat)) == ({"clear"}, [])
+
+    # The brake counts nobody twice within an hour.
+    leaver = min(flat.members(inner) - {loss.person for loss in rejection.given_back})
+    flat.change_members(inner, remove=[leaver])
+    assert flat.document(leaver)["userName"] not in sandbox.members("outer")
+
+
+def test_what_a_deleted_inner_group_gave_stays_held_and_the_rest_is_given_back(
+    many: Directory, sandbox: Sandbox
+) -> None:
+    """Nobody keeps it unseen, and nobody loses it though an operator decided that they keep it."""
+    flat = many
+    inner, outer = group_named(flat, "inner"), group_named(flat, "outer")
+    team = flat.add_group("team", *flat.members(inner))
+    flat.deliver()
+    flat.change_members(team, replace=[])
+    flat.delete_group(inner)
+    flat.deliver()
+    (set_id,) = {loss.set_id for loss in losses(flat)}
+
+    rejection = flat.decisions.reject(set_id)
+    flat.deliver()
+
+    assert {loss.group for loss in rejection.given_back} == {team}
+    assert {(one.loss.group, one.why) for one in rejection.left} == {
+        (inner, "group 'inner' was deleted: create it again first"),
+        (outer, "they were in it through group 'inner', which was deleted"),
+    }
+    assert {loss.group for loss in losses(flat)} == {inner, outer}
+    assert (len(flat.members(team)), flat.members(outer)) == (10, set())
+    assert [len(sandbox.members(one)) for one in ("team", "inner", "outer")] == [10, 10, 10]
+    told = [(row.related_id, row.outcome) for row in flat.audited("rejected")]
+    assert sorted(told) == sorted([(team, "ok"), (inner, "still held"), (outer, "still held")] * 10)
+
+    flat.decisions.approve(set_id)
+    flat.deliver()
+    assert [len(sandbox.members(one)) for one in ("team", "inner", "outer")] == [10, 0, 0]
+
+
+def test_of_two_held_sets_the_one_of_the_inner_group_is_to_be_decided_first(
+    many: Directory, sandbox: Sandbox
+) -> None:
+    """Rejected the other way round, nobody gets a membership that would outlive the inner one."""
+    flat = many
+    inner, outer = group_named(flat, "inner"), group_named(flat, "outer")
+    flat.change_members(inner, replace=[])
+    flat.deliver()
+    (first,) = {loss.set_id for loss in losses(flat)}
+    with flat.database.transaction() as connection:
+        of_inner = tables.held.update().where(tables.held.c.group_id == inner)
+        connection.execute(of_inner.values(set_id="second"))
+
+    rejection = flat.decisions.reject(first)
+    flat.deliver()
+    assert rejection.given_back == ()
+    assert {one.why for one in rejection.left} == {
+        "they were in it through group 'inner', and their loss of that is held in set second: "
+        "decide on it first"
+    }
+    assert (len(losses(flat)), flat.members(outer)) == (20, {inner})
+    assert len(sandbox.members("outer")) == 10
+
+    assert flat.decisions.reject("second").left == ()
+    flat.deliver()
+    assert (len(flat.members(inner)), flat.members(outer)) == (10, {inner})
+    assert losses(flat) == []
+
+
+def test_a_rejection_does_not_put_a_group_back_for_what_came_by_hand_long_after(
+    many: Directory, sandbox: Sandbox
+) -> None:
+    """The end of the nesting is not what those people are about to lose now."""
+    flat = many
+    inner, outer = group_named(flat, "inner"), group_named(flat, "outer")
+    flat.change_members(outer, remove=[inner])
+    flat.deliver()
+    flat.decisions.approve(losses(flat)[0].set_id)
+    flat.deliver()
+    assert sandbox.members("outer") == set()
+    with flat.database.transaction() as connection:
+        for table in (tables.memberships, tables.nestings):
+            began, ended = table.c.valid_from - 900, table.c.valid_to - 900
+            connection.execute(update(table).values(valid_from=began, valid_to=ended))
+    sandbox.join("outer", *sandbox.members("inner"))
+    flat.change_members(outer, remove=sorted(flat.members(inner)))
+    flat.deliver()
+
+    rejection = flat.decisions.reject(losses(flat)[0].set_id)
+    flat.deliver()
+
+    assert rejection.nested_again == ()
+    assert flat.members(outer) == {loss.person for loss in rejection.given_back}
+    assert len(sandbox.members("outer")) == len(rejection.given_back) == 10
+
+
+def test_a_group_taken_up_again_gets_its_inner_group_back_with_its_people(
+    many: Directory, sandbox: Sandbox
+) -> None:
+    """The held losses of a deleted outer group are those of the one that is made anew."""
+    flat = many
+    inner = group_named(flat, "inner")
+    flat.delete_group(group_named(flat, "outer"))
+    flat.deliver()
+    outer = flat.add_group("outer")
+    flat.deliver()
+
+    rejection = flat.decisions.reject(losses(flat)[0].set_id)
+    flat.deliver()
+
+    assert rejection.left == ()
+    assert flat.members(outer) == {inner}
+    assert len(sandbox.members("outer")) == 30
+
+
+def test_who_is_hired_again_before_a_decision_has_the_outer_group_through_the_inner_one(
+    many: Directory, sandbox: Sandbox
+) -> None:
+    """As the earlier record had it; no membership of the outer one that nobody ever gave."""
+    flat = many
+    inner, outer = group_named(flat, "inner"), group_named(flat, "outer")
+    flat.change_members(outer, remove=[inner])
+    flat.deliver()
+    old = losses(flat)[0].person
+    name = str(flat.document(old)["userName"])
+    sandbox.fault("*", status=503, times=-1)
+    flat.delete_user(old)
+    new = flat.add_user(name)
+    sandbox.mend()
+    flat.probe()
+    flat.make_everything_due()
+    flat.deliver()
+    assert {loss.group for loss in losses(flat) if loss.person == new} == {inner, outer}
+
+    rejection = flat.decisions.reject(losses(flat)[0].set_id)
+    flat.deliver()
+
+    assert rejection.left == ()
+    assert flat.members(outer) == {inner}
+    assert new in flat.members(inner)
+    assert name in sandbox.members("outer")
+
+
+@pytest.mark.parametrize(("obstacle", "why"), [("skip", 'nested is "skip"'), ("circle", "by now")])
+def test_a_nesting_that_may_not_be_again_leaves_its_people_held(
+    many: Directory, sandbox: Sandbox, obstacle: str, why: str
+) -> None:
+    """By the setting, or since the client has meanwhile put the outer group into the inner one."""
+    flat = many
+    inner, outer = group_named(flat, "inner"), group_named(flat, "outer")
+    flat.change_members(outer, remove=[inner])
+    if obstacle == "skip":
+        flat.resources.nested = "skip"
+    else:
+        flat.change_members(inner, add=[outer])
+    flat.deliver()
+
+    rejection = flat.decisions.reject(losses(flat)[0].set_id)
+    flat.deliver()
+
+    assert (len(rejection.left), len(losses(flat))) == (10, 10)
+    assert all(why in one.why for one in rejection.left)
+    assert (flat.members(outer), len(sandbox.members("outer"))) == (set(), 10)
+
+
 @pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
 def test_what_was_added_by_hand_to_both_groups_is_accepted_in_the_inner_one(
     assemble: Callable[..., Directory], sandbox: Sandbox, names: tuple[str, str]
@@ -275,6 +461,57 @@ def test_what_was_added_by_hand_to_both_groups_is_accepted_in_the_inner_one(
     flat.change_members(inner, remove=[ann])
     flat.deliver()
     assert sandbox.members(names[1]) == set()
+
+
+def test_what_was_added_by_hand_to_an_outer_group_waits_for_an_inner_one_that_is_being_delivered(
+    flat: Directory, sandbox: Sandbox
+) -> None:
+    """The inner one's turn comes after that, and who is taken over there needs no row of theirs."""
+    watched = watching(flat, sandbox, on_managed="accept")
+    ann, bob = flat.add_user("ann"), flat.add_user("bob")
+    inner = flat.add_group("inner")
+    outer = flat.add_group("outer", inner)
+    flat.deliver()
+    watched.extract()
+    sandbox.join("inner", "ann")
+    sandbox.join("outer", "ann", "bob")
+    sandbox.fault("PatchGroup", status=503)
+    flat.change_group(inner, displayName="core")
+
+    watched.extract()
+    assert flat.members(outer) == {inner, bob}
+    assert sandbox.members("outer") == {"ann", "bob"}
+
+    sandbox.mend()
+    flat.make_everything_due()
+    flat.deliver()
+    watched.extract()
+    assert (flat.members(inner), flat.members(outer)) == ({ann}, {inner, bob})
+    assert watched.found() == []
+
+
+def test_what_was_accepted_before_the_inner_group_was_joined_is_a_membership_of_its_own(
+    flat: Directory, sandbox: Sandbox
+) -> None:
+    """Nothing tells a person put into both from one whom the outer group was meant for all along.
+
+    So it is theirs, and an operator sees both reasons.
+    """
+    watched = watching(flat, sandbox, on_managed="accept")
+    ann = flat.add_user("ann")
+    inner = flat.add_group("inner")
+    outer = flat.add_group("outer", inner)
+    flat.deliver()
+    for name in ("outer", "inner"):
+        sandbox.join(name, "ann")
+        watched.extract()
+
+    assert flat.members(outer) == {inner, ann}
+    found = holdings(flat.database, person=ann)
+    assert [(one.through, one.member_by) for one in found if one.group == "outer"] == [
+        ("", "adopted"),
+        ("inner", "adopted"),
+    ]
 
 
 # -- What an operator is told -----------------------------------------------------------------
@@ -350,6 +587,28 @@ def test_adoption_gives_nobody_a_membership_that_an_inner_group_gives(
 
     flat.change_members(str(ids["inner"]), remove=[str(ann)])
     assert held(sandbox) == {"inner": set(), "outer": set()}
+
+
+def test_adoption_takes_people_over_in_inner_groups_first(
+    flat: Directory, sandbox: Sandbox
+) -> None:
+    """In the other order an outer group gives a membership that the inner one makes needless."""
+    watched = watching(flat, sandbox)
+    sandbox.make_user("ann")
+    inner = None
+    ids: list[str] = []
+    for name in ("inner", "middle", "outer", "outermost"):
+        sandbox.make_group(name, "ann")
+        stated = {"displayName": name, "members": [{"value": inner}] if inner else []}
+        inner = str(flat.resources.create(GROUP, Group.model_validate(stated)).id)
+        ids.append(inner)
+
+    watched.extract()
+    watched.parts.adoption.adopt(watched.parts.adoption.proposal())
+
+    ann = flat.resources.find_user("ann")
+    assert ann is not None
+    assert [flat.members(each) for each in ids] == [{ann.id}, *({each} for each in ids[:-1])]
 
 
 # -- The law ----------------------------------------------------------------------------------
