@@ -515,7 +515,7 @@ def _quoted(expression: str, shape: Shape) -> str | None:
     mistake.
     """
     found = _BARE.fullmatch(expression)
-    if found is None or found["word"] in ("true", "false", "null"):
+    if found is None or found["word"] in ("true", "false", "null") or found["word"][0] == "'":
         return None
     is_id = found["name"].lower() in ("id", "externalid")
     if not is_id and not _ID_OR_ADDRESS.fullmatch(found["word"]):

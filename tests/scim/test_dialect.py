@@ -54,6 +54,10 @@ def patch(*operations: Any, **message: Any) -> dict[str, Any]:
     return {"Operations": list(operations), **message}
 
 
+def message(schema: str, *operations: Any, **members: Any) -> dict[str, Any]:
+    return {"schemas": [schema], "Operations": list(operations), **members}
+
+
 def op(op_: str, path: str | None = None, value: Any = ...) -> dict[str, Any]:
     members = {"op": op_, "path": path, "value": value}
     return {name: item for name, item in members.items() if item is not None and item is not ...}
@@ -990,6 +994,65 @@ def test_any_other_bare_word_is_refused_and_never_finds_everybody(scim: Scim, qu
     assert_error(scim.get(f"/Users?filter={quote(query)}"), 400, "invalidFilter")
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "userName eq 'ada@example.com'",
+        "id eq 'x'",
+        "externalId EQ 'e-7'",
+        "title eq \"it's\" and not (displayName  co 'x y')",
+        "emails[type eq 'work']",
+        "manager eq '7'",
+    ],
+)
+@pytest.mark.parametrize("dialect", ["tolerant", "strict"])
+def test_single_quotes_are_refused_and_never_find_nobody(
+    scim: Scim, strict: Scim, query: str, dialect: str
+) -> None:
+    """RFC 7644, section 3.4.2.2: a string is one of JSON. The remedy is told, by GET and POST."""
+    scim.user(externalId="e-7")
+    client = scim if dialect == "tolerant" else strict
+
+    read = client.get(f"/Users?filter={quote(query)}")
+    posted = client.post("/Users/.search", {"schemas": [SEARCH], "filter": query})
+
+    assert "use double quotes" in assert_error(read, 400, "invalidFilter")
+    assert "use double quotes" in assert_error(posted, 400, "invalidFilter")
+
+
+@pytest.mark.parametrize("dialect", ["tolerant", "strict"])
+def test_single_quotes_in_a_path_are_refused_as_in_a_filter(
+    scim: Scim, strict: Scim, dialect: str
+) -> None:
+    """RFC 7644, sections 3.5.2 and 3.12, in a PATCH and in one of a Bulk request."""
+    client = scim if dialect == "tolerant" else strict
+    group, (ada,) = in_group(scim, "ada")
+    for path, operation in (
+        (f"/Users/{ada}", op("add", "emails[type eq 'work'].value", "a@b.example")),
+        (f"/Groups/{group}", op("remove", f"members[value eq '{ada}']")),
+    ):
+        step = {"method": "PATCH", "path": path, "data": message(PATCH_OP, operation)}
+        refused = client.patch(path, operation)
+        (done,) = client.post("/Bulk", message(BULK, step)).json["Operations"]
+
+        assert "use double quotes" in assert_error(refused, 400, "invalidFilter")
+        assert done["response"]["scimType"] == "invalidFilter"
+        assert "use double quotes" in done["response"]["detail"]
+    assert scim.members(group) == {ada}
+
+
+def test_a_quote_within_a_string_is_none(scim: Scim) -> None:
+    """An apostrophe, and what looks like a comparison, are found; a filter that is wrong in another
+    way is told so.
+    """
+    scim.user(title="it's eq 'x'")
+
+    query = quote("title eq \"it's eq 'x'\"")
+    assert scim.get(f"/Users?filter={query}").json["totalResults"] == 1
+    answer = scim.get(f"/Users?filter={query}%20and")
+    assert "double" not in assert_error(answer, 400, "invalidFilter")
+
+
 def test_whether_somebody_is_in_a_group_can_be_asked(scim: Scim, strict: Scim) -> None:
     """E-old: `members eq` compares the value; the id always comes along."""
     group, (ada,) = in_group(scim, "ada")
@@ -1216,10 +1279,6 @@ def test_what_the_libraries_let_pass_is_refused_to_a_strict_client(strict: Scim)
     assert "op is written Add" in assert_error(capital, 400, "invalidValue")
     assert_error(strict.get(f"/Users?filter={ask}"), 400, "invalidFilter")
     assert strict.get("/Users").json["totalResults"] == 1
-
-
-def message(schema: str, *operations: Any, **members: Any) -> dict[str, Any]:
-    return {"schemas": [schema], "Operations": list(operations), **members}
 
 
 # What is sent where, with the ids of a user and a group; what a strict client is told; and which
