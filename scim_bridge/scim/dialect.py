@@ -128,6 +128,12 @@ def _truth(value: Any, attribute: Attribute) -> Any:
     return {"true": True, "false": False}.get(value.strip().lower(), value)
 
 
+def _in_digits(value: Any, attribute: Attribute) -> Any:
+    """A whole number as text. Of a fraction nobody knows how it was written: 10.10 is 10.1."""
+    takes = attribute.text and not attribute.several
+    return str(value) if takes and type(value) is int else value
+
+
 def _no_boolean(value: Any, attribute: Attribute) -> Any:
     return None if attribute.boolean and isinstance(value, str) else value
 
@@ -685,6 +691,15 @@ RULES = (
         source="RFC 7643, section 2.4; customappsso jobs from before December 2018",
         where=_OBJECT | _VALUE,
         rewrite=_at_each(_unwrapped),
+    ),
+    Rule(
+        name="number-for-string",
+        meaning="a whole number comes where a string is meant (employeeNumber 1001); it is read as "
+        "its digits",
+        clients="HR",
+        source="RFC 7643, section 2.3.1: a string is one of JSON; numbers of an HR system's export",
+        where=_OBJECT | _VALUE,
+        rewrite=_at_each(_in_digits),
     ),
     Rule(
         name="single-object",

@@ -284,6 +284,24 @@ CASES = [
         meant={"displayName": "Ada", "name": {"givenName": "A"}},
     ),
     Case(
+        rule="number-for-string",
+        read=as_user,
+        sent={"externalId": 7, ENTERPRISE: {"employeeNumber": 1001, "department": "d"}},
+        meant={"externalId": "7", ENTERPRISE: {"employeeNumber": "1001", "department": "d"}},
+    ),
+    Case(
+        rule="number-for-string",
+        read=as_patch,
+        sent=patch(op("replace", 'addresses[type eq "work"].postalCode', 8001)),
+        meant=patch(op("replace", 'addresses[type eq "work"].postalCode', "8001")),
+    ),
+    Case(
+        rule="number-for-string",
+        read=as_patch,
+        sent=patch(op("add", value={ENTERPRISE: {"employeeNumber": -1}})),
+        meant=patch(op("add", value={ENTERPRISE: {"employeeNumber": "-1"}})),
+    ),
+    Case(
         rule="single-object",
         read=as_user,
         sent={"emails": {"value": "a@b.example"}},
@@ -440,6 +458,9 @@ def test_every_rule_has_a_case() -> None:
         # Nobody can know which of the two is meant.
         (as_user, {"displayName": ["Ada", "Bea"]}),
         (as_user, {"active": "yes"}),
+        # Neither a truth nor a fraction is a number that somebody wrote down so.
+        (as_user, {"title": True, ENTERPRISE: {"employeeNumber": 10.10}}),
+        (as_user, {"active": 1, ENTERPRISE: {"manager": 7}}),
         (as_user, {f"{ENTERPRISE}.department": "d", f"{ENTERPRISE}:department": "e"}),
         (as_filter, "userName eq ada lovelace"),
         (as_filter, "userName eq ada"),
@@ -772,6 +793,12 @@ PATCHES = {
         (f"{ENTERPRISE}.manager.value", "7"),
         "mutability",
     ),
+    "HR: a number": (
+        op("add", f"{ENTERPRISE}:employeeNumber", 1001),
+        (ENTERPRISE, {"employeeNumber": "1001"}),
+        "invalidValue",
+    ),
+    "a truth is no text": (op("add", "title", True), "invalidValue", "invalidValue"),
     "HR: one object for a list": (
         op("add", value={"roles": {"value": "r"}}),
         ("roles", [{"value": "r"}]),
@@ -866,6 +893,11 @@ CREATIONS = {
         True,
     ),
     "E-old: lists of one": ({"title": ["t"]}, ("title", "t"), False),
+    "HR: a number": (
+        {ENTERPRISE: {"employeeNumber": 1001}},
+        (ENTERPRISE, {"employeeNumber": "1001"}),
+        False,
+    ),
 }
 
 
