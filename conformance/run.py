@@ -1,5 +1,6 @@
 """How does a run go: which suites, in which order, and what is left behind at the end?"""
 
+import re
 import secrets
 import time
 from collections import Counter
@@ -13,6 +14,10 @@ import requests
 from conformance.result import Exchange, Outcome, Result
 from conformance.suites import Suite
 from conformance.target import Target
+
+# What the HTTP library says of a server that does not answer, and what of it says why.
+_NO_ANSWER = re.compile(r"HTTPS?ConnectionPool\(.*\)|\('Connection aborted\.', .*\)", re.S)
+_WHY = re.compile(r"\[(?:Errno -?\d+|SSL: \w+)\] ([^\"'()\[\]]+)|(?<=')([^']+)'\)+$|(timed out)")
 
 
 class NoServer(Exception):
@@ -68,8 +73,8 @@ def check(target: Target) -> None:
         listed = target.send("GET", "/Users?count=1")
     except requests.RequestException as error:
         raise NoServer(
-            f"{target.url} does not answer: {target.masked(str(error))}. Check the address, and "
-            "that the server runs and can be reached from here."
+            f"{target.url} does not answer ({target.masked(_why(str(error)))}). Check the address, "
+            "and that the server runs and can be reached from here."
         ) from error
     finally:
         target.exchanges()
@@ -128,7 +133,7 @@ def _results(suite: Suite, target: Target, word: str) -> Iterator[Result]:
             yield _told(target, result, seconds=result.seconds or now - begun)
             begun = now
     except requests.RequestException as error:
-        reason = f"the suite was given up, since the server did not answer: {error}"
+        reason = f"the suite was given up, since the server did not answer ({_why(str(error))})"
         yield _told(target, _given_up(suite, target, reason))
     except Exception as error:
         # A server may answer what no suite has thought of.
@@ -153,7 +158,7 @@ def _told(target: Target, result: Result, *, seconds: float = 0.0) -> Result:
     return replace(
         result,
         name=target.masked(result.name),
-        reason=target.masked(result.reason),
+        reason=target.masked(_plain(result.reason)),
         exchanges=result.exchanges if wanted else (),
         seconds=seconds,
     )
@@ -161,3 +166,14 @@ def _told(target: Target, result: Result, *, seconds: float = 0.0) -> Result:
 
 def _last(exchanges: Iterable[Exchange]) -> tuple[Exchange, ...]:
     return tuple(exchanges)[-3:]
+
+
+def _plain(reason: str) -> str:
+    """A reason, with a sentence for what the HTTP library says where a server does not answer."""
+    return _NO_ANSWER.sub(lambda found: f"the server did not answer ({_why(found[0])})", reason)
+
+
+def _why(said: str) -> str:
+    """Why there was no answer, out of what the HTTP library says."""
+    found = _WHY.search(said)
+    return next(filter(None, found.groups())).strip() if found else said

@@ -9,17 +9,18 @@ from pathlib import Path
 import requests
 from urllib3.util import Retry
 
-USERS = os.environ["SCIM_URL"].rstrip("/") + "/Users"
+COLUMNS = ["userName", "givenName", "familyName", "email", "employeeNumber", "department", "status"]
 CORE = "urn:ietf:params:scim:schemas:core:2.0:User"
-ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+USERS = os.environ["SCIM_URL"].rstrip("/") + "/Users"
 scim = requests.Session()
 scim.headers["Authorization"] = f"Bearer {os.environ['SCIM_TOKEN']}"
 # 429 and 503 say that nothing was written, and in Retry-After how long to wait.
-patience = Retry(
-    8, connect=0, read=0, status_forcelist=(429, 503), allowed_methods=None, backoff_factor=1
+busy = Retry(
+    8, connect=0, read=0, status_forcelist=[429, 503], allowed_methods=None, backoff_factor=1
 )
-scim.mount(USERS, requests.adapters.HTTPAdapter(max_retries=patience))
+scim.mount(USERS, requests.adapters.HTTPAdapter(max_retries=busy))
 
 
 def call(method, url, **request):
@@ -30,29 +31,33 @@ def call(method, url, **request):
 
 
 def push(row):
-    name = json.dumps(row["userName"], ensure_ascii=False)
-    found = call("GET", USERS, params={"filter": f"userName eq {name}"})["Resources"]
     if row["status"] not in ("active", "left"):
         raise ValueError(f"status {row['status']!r} is neither active nor left")
-    values = {"active": False}
-    if row["status"] == "active":
-        values = {
-            "active": True,
-            "name": {"givenName": row["givenName"], "familyName": row["familyName"]},
-            "emails": [{"value": row["email"], "type": "work", "primary": True}],
-            ENTERPRISE: {key: row[key] for key in ("employeeNumber", "department")},
-        }
+    values = {"active": row["status"] == "active"}
+    if values["active"]:
+        values["name"] = {"givenName": row["givenName"], "familyName": row["familyName"]}
+        values["emails"] = [{"value": row["email"], "type": "work", "primary": True}]
+        values[ENTERPRISE] = {key: row[key] for key in ("employeeNumber", "department")}
+    name = json.dumps(row["userName"], ensure_ascii=False)
+    found = call("GET", USERS, params={"filter": f"userName eq {name}"})["Resources"]
     if found:
         change = {"schemas": [PATCH], "Operations": [{"op": "replace", "value": values}]}
         call("PATCH", f"{USERS}/{found[0]['id']}", json=change)
-    elif row["status"] == "active":
+    elif values["active"]:
         call("POST", USERS, json={"schemas": [CORE], "userName": row["userName"], **values})
 
 
-with Path(sys.argv[1]).open(encoding="utf-8-sig", newline="") as file:
-    people = sorted(csv.DictReader(file), key=lambda row: row["status"] != "left")
+source = Path(*sys.argv[1:2] or ["people.csv"])
+try:
+    with source.open(encoding="utf-8-sig", newline="") as file:
+        people = list(csv.DictReader(file, strict=True))
+except (OSError, ValueError, csv.Error) as error:
+    sys.exit(f"Nothing was sent: {source} has to be a CSV file in UTF-8 ({error})")
+if not people or any(None in [*row, *map(row.get, COLUMNS)] for row in people):
+    sys.exit(f"Nothing was sent: each line of {source} has to have the columns {COLUMNS}")
+
 failed = 0
-for person in people:  # Who left comes first.
+for person in sorted(people, key=lambda row: row["status"] != "left"):  # Who left comes first.
     try:
         push(person)
     except (ValueError, requests.RequestException) as error:

@@ -1,6 +1,7 @@
 """`client`: who may call the SCIM endpoint?"""
 
 import time
+from collections.abc import Sequence
 
 import click
 
@@ -131,9 +132,10 @@ def revoke(invocation: Invocation, name: str) -> None:
 
 
 @command.command(name="list")
+@click.option("--revoked", is_flag=True, help="Show those that were revoked, too; --json has all.")
 @json_option
 @pass_invocation
-def list_(invocation: Invocation, *, as_json: bool) -> None:
+def list_(invocation: Invocation, *, revoked: bool, as_json: bool) -> None:
     """List the clients, their tokens' ends and when they were last used.
 
     \b
@@ -144,10 +146,14 @@ def list_(invocation: Invocation, *, as_json: bool) -> None:
         found = credentials.registrations(database)
     if as_json:
         print_json([_client(one) for one in found])
-    elif found:
-        _print_clients(found)
+        return
+    shown = [one for one in found if revoked or one.revoked is None]
+    if shown:
+        _print_clients(shown)
     else:
-        click.echo(advise("There is no client yet. Make one: scim-bridge client add NAME"))
+        click.echo(advise("There is no client. Make one: scim-bridge client add NAME"))
+    if hidden := len(found) - len(shown):
+        click.echo(advise(f"{hidden} revoked: see scim-bridge client list --revoked"), err=True)
 
 
 def _print_issued(issued: IssuedToken, *, as_json: bool) -> None:
@@ -190,7 +196,7 @@ def _client(client: Registration) -> dict[str, object]:
     }
 
 
-def _print_clients(found: tuple[Registration, ...]) -> None:
+def _print_clients(found: Sequence[Registration]) -> None:
     rows = [
         (client.name, _scope(client), client.dialect, *_token(client, token))
         for client in found

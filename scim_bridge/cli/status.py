@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -11,6 +12,7 @@ from scim_bridge.cli.invocation import Invocation, advise, opened, pass_invocati
 from scim_bridge.cli.names import called, listed, people, printable, user_names
 from scim_bridge.cli.output import json_option, lasting, print_json, print_wrapped
 from scim_bridge.directory.database import Database
+from scim_bridge.directory.trail import Warned, warned
 from scim_bridge.identity_center.store_center import LIMITS
 from scim_bridge.settings import Safety
 from scim_bridge.sync import TARGET
@@ -20,6 +22,8 @@ from scim_bridge.sync.pause import Pause
 
 # How often --wait looks again, in seconds.
 LOOK_AGAIN = 0.2
+# How far back what clients were warned about is told, in hours.
+LATELY = 24
 
 _LOSS = {
     "disable": "would be disabled",
@@ -72,16 +76,20 @@ def command(
         whom = _held_people(database, settings.safety, now.held_sets)
         rows = waiting(database, TARGET, limit=limit)
         known = reading.knowledge(database, settings)
+        lately = warned(database, since=time.time() - LATELY * 3600)
     if as_json:
         print_json(
             {
                 **as_dict(now, whom, rows),
                 **reading.as_dict(known),
+                "warned": [asdict(one) for one in lately],
                 "limits": LIMITS if is_limited else None,
             }
         )
     else:
         _print(now, whom, rows, known)
+        for one in lately:
+            print_wrapped(_warned(one))
         if is_limited:
             print_wrapped(f"Written through the Identity Store API: {LIMITS}.")
     context.exit(1 if wait is not None and now.states.get("pending") else 0)
@@ -235,6 +243,15 @@ def _access_door(now: Overview) -> Iterator[str]:
         )
     for action in now.denied:
         yield f"! IAM does not allow the bridge {action}, and assignments wait for it."
+
+
+def _warned(one: Warned) -> str:
+    """What a client sends in vain. Its tolerated deviations are in the metrics of `serve` alone."""
+    nesting = f", {one.about_nesting} about groups in a group" if one.about_nesting else ""
+    return advise(
+        f"! Warnings in {LATELY} hours about what client {printable(one.client)} sent and was left "
+        f"out: {one.warnings}{nesting}. See scim-bridge audit --since {LATELY}h"
+    )
 
 
 def _print_held(one: HeldSet, names: Sequence[str]) -> None:

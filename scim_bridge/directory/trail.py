@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, union
+from sqlalchemy import ColumnElement, Connection, Row, case, func, or_, select, union
 
 from scim_bridge.directory.audit import Action, canonical, folded
 from scim_bridge.directory.database import Database
@@ -14,6 +14,7 @@ from scim_bridge.directory.tables import audit, audit_personal
 
 # Entries read in one go, so that no transaction stays open while somebody prints them.
 CHUNK = 500
+_CLIENT = "client:"
 
 _WORDS: Mapping[Action, str] = {
     Action.CREATE: "created",
@@ -103,6 +104,33 @@ def trail(
     while entries := _chunk(database, wanted, first, last):
         yield from entries
         first = entries[-1].id + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warned:
+    """What a client sent that was not taken, and is named in the trail."""
+
+    client: str
+    warnings: int
+    # How many of them are about groups in a group that were left out.
+    about_nesting: int
+
+
+def warned(database: Database, *, since: float) -> tuple[Warned, ...]:
+    """The clients that warnings were written for since then, by name."""
+    nesting = func.sum(case((audit.c.outcome == "not applied", 1), else_=0))
+    with database.reading() as connection:
+        rows = connection.execute(
+            select(audit.c.actor, func.count(), nesting)
+            .where(audit.c.at >= since, audit.c.action == Action.WARNING)
+            .where(audit.c.actor.startswith(_CLIENT, autoescape=True))
+            .group_by(audit.c.actor)
+            .order_by(audit.c.actor)
+        ).all()
+    return tuple(
+        Warned(client=actor.removeprefix(_CLIENT), warnings=count, about_nesting=int(nested))
+        for actor, count, nested in rows
+    )
 
 
 def describe(entry: Entry) -> str:

@@ -3,9 +3,8 @@
 A rule rewrites parsed JSON, or the text of a filter, into what the standards have. It is pure, it
 changes nothing that keeps to the standards already, and a second time it changes nothing more.
 The strict dialect rewrites nothing but a password, and refuses what the SCIM libraries would let
-pass. It lets pass on purpose, as nothing can be mistaken in it: a message without `schemas` (the
-endpoint says which is meant), an empty string for a value that is no boolean, an object for a list
-of one in a PATCH, and paths as keys that the library reads.
+pass. It lets pass on purpose, as nothing can be mistaken in it: an empty string for a value that is
+no boolean.
 
 Clients, and how sure each deviation is: E Microsoft Entra ID (E-flag with aadOptscim062020, E-old
 its older jobs), O Okta (O-AIW apps of its integration wizard), P1 PingOne, S SAP, HR hand-made.
@@ -62,11 +61,13 @@ _BRACKETS = re.compile(r"\[(.*)\]", re.S)
 class Where(StrEnum):
     """What a rule is given."""
 
+    # A message, by the schema of the message: of a PATCH, a Bulk request or a search by POST.
+    MESSAGE = "message"
     # A resource as it is created or replaced.
     RESOURCE = "resource"
     # Any object within one.
     OBJECT = "object"
-    # The message of a PATCH.
+    # The message of a PATCH, by the schemas of the resource.
     PATCH = "patch"
     # What a PATCH operation sets: an object within its value, or, if its path leads to an
     # attribute, an object of that attribute and its value alone.
@@ -127,6 +128,12 @@ def _truth(value: Any, attribute: Attribute) -> Any:
     return {"true": True, "false": False}.get(value.strip().lower(), value)
 
 
+def _in_digits(value: Any, attribute: Attribute) -> Any:
+    """A whole number as text. Of a fraction nobody knows how it was written: 10.10 is 10.1."""
+    takes = attribute.text and not attribute.several
+    return str(value) if takes and type(value) is int else value
+
+
 def _no_boolean(value: Any, attribute: Attribute) -> Any:
     return None if attribute.boolean and isinstance(value, str) else value
 
@@ -172,9 +179,11 @@ def _is_echo(name: str, value: Any, shape: Shape) -> bool:
 # Schemas, and names that carry one
 
 
-def _without_null_schemas(found: Object, _shape: Shape) -> Object | None:
-    kept = {n: v for n, v in found.items() if n.lower() != "schemas" or v not in (None, [])}
-    return kept if len(kept) < len(found) else None
+def _with_schemas(found: Object, shape: Shape) -> Object | None:
+    if any(name.lower() == "schemas" and value not in (None, []) for name, value in found.items()):
+        return None
+    others = {name: value for name, value in found.items() if name.lower() != "schemas"}
+    return {"schemas": [shape.schema], **others}
 
 
 def _in_schemas(
@@ -194,7 +203,7 @@ def _in_schemas(
             return None
         others = {name: value for name, value in found.items() if name != key}
         # Without any, the endpoint says which schema is meant.
-        return {key: new, **others} if new else others
+        return {key: new or [shape.schema], **others}
 
     return rewrite
 
@@ -383,16 +392,20 @@ def _renamed_paths(
 
 
 def _separated(operation: Object, shape: Shape) -> list[Object] | None:
-    """A pathless operation with paths as keys, as one operation for each path."""
-    (_, path), (key, value) = member(operation, "path"), member(operation, "value")
-    if path is not None or not isinstance(value, dict) or is_removal(operation):
+    """An operation on a whole schema with paths as keys, as one operation for each path."""
+    (path_key, path), (key, value) = member(operation, "path"), member(operation, "value")
+    holder = shape if path is None else shape.schemas.get(str(path).lower())
+    if holder is None or not isinstance(value, dict) or is_removal(operation):
         return None
-    paths = {name: item for name, item in value.items() if _is_path(name, shape)}
+    paths = {name: item for name, item in value.items() if _is_path(name, holder)}
     if not paths:
         return None
     plain = {name: item for name, item in value.items() if name not in paths}
     rest = [{**operation, key: plain}] if plain else []
-    return rest + [{**operation, "path": name, key: item} for name, item in paths.items()]
+    prefix = "" if path is None else f"{path}:"
+    return rest + [
+        {**operation, path_key: f"{prefix}{name}", key: item} for name, item in paths.items()
+    ]
 
 
 def _is_path(name: str, shape: Shape) -> bool:
@@ -402,6 +415,11 @@ def _is_path(name: str, shape: Shape) -> bool:
         return False
     target = shape.target(name)
     return target is not None and target.attribute is not None
+
+
+def _without_paths(found: Object, shape: Shape) -> Object | None:
+    kept = {name: item for name, item in found.items() if not _is_path(name, shape)}
+    return kept if len(kept) < len(found) else None
 
 
 def is_removal(operation: Object) -> bool:
@@ -503,7 +521,7 @@ def _quoted(expression: str, shape: Shape) -> str | None:
     mistake.
     """
     found = _BARE.fullmatch(expression)
-    if found is None or found["word"] in ("true", "false", "null"):
+    if found is None or found["word"] in ("true", "false", "null") or found["word"][0] == "'":
         return None
     is_id = found["name"].lower() in ("id", "externalid")
     if not is_id and not _ID_OR_ADDRESS.fullmatch(found["word"]):
@@ -570,12 +588,13 @@ RULES = (
         rewrite=_each_operation(_separated),
     ),
     Rule(
-        name="schemas-null",
-        meaning="schemas is null or empty; the endpoint says which is meant",
-        clients="E",
-        source="RFC 7643, section 3: schemas is required; reported in public issues",
-        where=_RESOURCE | _PATCH,
-        rewrite=_without_null_schemas,
+        name="schemas-missing",
+        meaning="schemas is missing, null or empty; the endpoint says which is meant",
+        clients="E, HR",
+        source="RFC 7643, section 3, and RFC 7644, section 3.1: it is required; reported in public "
+        "issues",
+        where=_RESOURCE | frozenset({Where.MESSAGE}),
+        rewrite=_with_schemas,
     ),
     Rule(
         name="draft-uri",
@@ -674,11 +693,20 @@ RULES = (
         rewrite=_at_each(_unwrapped),
     ),
     Rule(
+        name="number-for-string",
+        meaning="a whole number comes where a string is meant (employeeNumber 1001); it is read as "
+        "its digits",
+        clients="HR",
+        source="RFC 7643, section 2.3.1: a string is one of JSON; numbers of an HR system's export",
+        where=_OBJECT | _VALUE,
+        rewrite=_at_each(_in_digits),
+    ),
+    Rule(
         name="single-object",
         meaning="one object comes where a list is meant; it is read as a list of one",
         clients="HR",
         source="RFC 7643, section 2.4: a multi-valued attribute is an array",
-        where=_OBJECT,
+        where=_OBJECT | _VALUE,
         rewrite=_at_each(_listed),
     ),
     Rule(
@@ -781,6 +809,14 @@ STRICT = Dialect(
             meaning="a string stands for a boolean",
             rewrite=_at_each(_no_boolean),
         ),
+        replace(
+            _NAMED["paths-as-keys"],
+            meaning="a path stands for the name of an attribute",
+            where=frozenset({Where.WITHIN}),
+            rewrite=_without_paths,
+        ),
+        _NAMED["schemas-missing"],
+        _NAMED["single-object"],
         _NAMED["op-in-capitals"],
         _NAMED["boolean-in-filter"],
     ),

@@ -222,6 +222,7 @@ class Provider(ScimProvider):
 
     def __init__(self, settings: Settings) -> None:
         self._user_names_change = settings.users.username_changes == "allow"
+        self._groups_nest = settings.groups.nested == "flatten"
         super().__init__(
             models=[User, Group, EnterpriseUser, GroupEntitlements, UserEntitlements],
             resource_types=[
@@ -253,6 +254,8 @@ class Provider(ScimProvider):
         _announce_user(user, user_names_change=self._user_names_change)
         # Accepted, since many clients send it, and ignored: a person's name is the person's.
         group["members"]["display"].mutability = Mutability.read_only
+        if self._groups_nest:
+            _announce_nested_groups(group)
         # Everything that is served is described, also what describes it (RFC 7643, section 8.7.2).
         described = (ServiceProviderConfig, ResourceType, Schema)
         return user, group, *others, *(model.to_schema() for model in described)
@@ -275,6 +278,15 @@ def _announce_user(schema: Schema, *, user_names_change: bool) -> None:
         attribute.required = Required.true
     if not user_names_change:
         schema["userName"].mutability = Mutability.immutable
+
+
+def _announce_nested_groups(schema: Schema) -> None:
+    """Announce that a member may be a group (RFC 7643, section 4.2). Otherwise none is kept."""
+    members = schema["members"]
+    members.description = "The people in the group, and the groups whose people are in it."
+    members["$ref"].reference_types = ["User", "Group"]
+    members["type"].canonical_values = ["User", "Group"]
+    members["type"].description = "The kind of member."
 
 
 def _configuration(settings: Settings) -> ServiceProviderConfig:

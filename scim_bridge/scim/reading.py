@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from scim2_models import BulkRequest, PatchOp, SearchRequest
+
 from scim_bridge.scim.dialect import (
     Dialect,
     Object,
@@ -18,6 +20,21 @@ from scim_bridge.scim.shape import Attribute, Shape
 # Members are many, and are read by `scim_bridge.scim.members` in every form that clients use.
 _NOT_ENTERED = frozenset({"members"})
 
+# The messages of RFC 7644 that clients send, by their schemas.
+_PATCH, _BULK, _SEARCH = (
+    Shape(schema=str(message.__schema__), attributes={}, extensions={})
+    for message in (PatchOp, BulkRequest, SearchRequest)
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """What a dialect does not let pass."""
+
+    rule: Rule
+    # The name of what it is about. Empty: all that was sent.
+    name: str
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
@@ -29,7 +46,9 @@ class Reading:
     # What nothing can take and was left out, by name.
     dropped: tuple[str, ...] = ()
     # The rules that would apply if the dialect did not refuse what they are about.
-    refused: tuple[Rule, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    # The operations of a Bulk request, each read by itself.
+    operations: tuple["Reading", ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -39,7 +58,7 @@ class _Reader:
     dialect: Dialect
     used: set[str] = field(default_factory=set)
     dropped: list[str] = field(default_factory=list)
-    refused: list[Rule] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
 
     def done(self, payload: Any) -> Reading:
         return Reading(
@@ -53,7 +72,7 @@ class _Reader:
         for rule in rules:
             new = rule.rewrite(found, shape) if rule.rewrite else None
             if new is not None and rule in self.dialect.refused:
-                self.refused.append(rule)
+                self.refused.append(Refusal(rule=rule, name=_changed(found, new)))
             elif new is not None:
                 self.dropped += rule.drops(found, shape) if rule.drops else ()
                 self.used.add(rule.name)
@@ -94,6 +113,7 @@ def read_patch(payload: Any, shape: Shape, dialect: Dialect) -> Reading:
     """The body of a PATCH."""
     reader = _Reader(dialect=dialect)
     if isinstance(payload, dict):
+        payload = reader.applied(dialect.at(Where.MESSAGE), payload, _PATCH)
         payload = reader.applied(dialect.at(Where.PATCH), payload, shape)
         key, operations = operations_of(payload)
         if key is not None:
@@ -102,18 +122,26 @@ def read_patch(payload: Any, shape: Shape, dialect: Dialect) -> Reading:
     return reader.done(payload)
 
 
-def read_bulk(
-    payload: Any, shapes: Mapping[str, Shape], dialect: Dialect
-) -> tuple[Any, list[Reading]]:
-    """The body of a Bulk request, with a reading for each operation.
+def read_bulk(payload: Any, shapes: Mapping[str, Shape], dialect: Dialect) -> Reading:
+    """The body of a Bulk request.
 
     `shapes`: by endpoint, in lower case, since endpoints have no case.
     """
-    key, operations = operations_of(payload) if isinstance(payload, dict) else (None, [])
-    if key is None:
-        return payload, []
-    readings = [read_bulk_operation(operation, shapes, dialect) for operation in operations]
-    return {**payload, key: [reading.payload for reading in readings]}, readings
+    reader = _Reader(dialect=dialect)
+    if not isinstance(payload, dict):
+        return reader.done(payload)
+    payload = reader.applied(dialect.at(Where.MESSAGE), payload, _BULK)
+    key, listed = operations_of(payload)
+    operations = tuple(read_bulk_operation(one, shapes, dialect) for one in listed)
+    if key is not None:
+        payload = {**payload, key: [one.payload for one in operations]}
+    return replace(reader.done(payload), operations=operations)
+
+
+def read_search(payload: Any, dialect: Dialect) -> Reading:
+    """The body of a search by POST, without its filter."""
+    reader = _Reader(dialect=dialect)
+    return reader.done(reader.applied(dialect.at(Where.MESSAGE), payload, _SEARCH))
 
 
 def read_filter(expression: str, shape: Shape, dialect: Dialect) -> Reading:
@@ -154,12 +182,9 @@ def _read_operation(reader: _Reader, operation: Any, shape: Shape) -> Any:
 
 def _read_value(reader: _Reader, value: Any, holder: Shape, attribute: Attribute) -> Any:
     """The value of an operation whose path leads to an attribute."""
-    # As the standard has it, one object is enough for an attribute with several values.
-    if not (attribute.several and isinstance(value, dict)):
-        alone = replace(holder, attributes={attribute.name.lower(): attribute}, extensions={})
-        found = reader.applied(reader.dialect.at(Where.VALUE), {attribute.name: value}, alone)
-        value = found[attribute.name]
-    return _entered(reader, value, attribute)
+    alone = replace(holder, attributes={attribute.name.lower(): attribute}, extensions={})
+    found = reader.applied(reader.dialect.at(Where.VALUE), {attribute.name: value}, alone)
+    return _entered(reader, found[attribute.name], attribute)
 
 
 def _entered(reader: _Reader, value: Any, attribute: Attribute) -> Any:
@@ -176,3 +201,10 @@ def _with_value(operation: Object, value: Any) -> Object:
         # To add nothing is refused; what is meant is that nothing is left.
         return {**operation, op_key: "replace", key: None}
     return {**operation, key: value}
+
+
+def _changed(before: Any, after: Any) -> str:
+    """The first name of an object whose value a rule would change."""
+    if not isinstance(before, dict):
+        return ""
+    return next((n for n in {**before, **after} if before.get(n) is not after.get(n)), "")

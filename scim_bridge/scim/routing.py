@@ -43,6 +43,9 @@ def _matched(method: str, path: str) -> Target | None:
     first, *_, last = path.strip("/").partition("/")
     if first not in _FIRST and first.lower() not in _ENDPOINTS:
         raise NotFoundException(detail=f"There is no SCIM endpoint at {path!r}")
+    if path.endswith("//"):
+        # The resource with the id "/" and not all of them: %2F arrives as a slash.
+        raise NotFoundException(detail=f"There is no resource at {path!r}")
     if last == _SEARCH and method != "POST":
         # Not the id of a resource.
         return None

@@ -52,6 +52,7 @@ from scim_bridge.scim.reading import (
     read_filter,
     read_patch,
     read_resource,
+    read_search,
 )
 from scim_bridge.scim.shape import Shape, canonical_values, shape_of
 from scim_bridge.scim.tolerances import Tolerances
@@ -116,39 +117,35 @@ class Service(Protocol):
         What the dialect left out is among the ``unknown_attributes`` of the model, or of the data
         of each operation of a Bulk request.
         """
-        payload, readings = self._read(payload, model, scim_ctx)
-        if any(reading.used for reading in readings):
+        reading = self._read(payload, model, scim_ctx)
+        if reading.used or any(one.used for one in reading.operations):
             # One operation may have become several.
-            refuse_excess(payload)
-        if not issubclass(model, BulkRequest):
-            _refuse(readings, InvalidValueException)
+            refuse_excess(reading.payload)
+        _refuse([reading], InvalidValueException)
         policy = _dialect().policy
         try:
-            found = model.model_validate(payload, scim_ctx=scim_ctx, scim_policy=policy)
+            found = model.model_validate(reading.payload, scim_ctx=scim_ctx, scim_policy=policy)
         except ValidationError as exception:
             raise _all_problems(exception) from exception
-        for message, reading in zip(_messages(found), readings, strict=True):
+        for message, part in _messages(found, reading):
             if message is not None:
-                message.unknown_attributes.update(dict.fromkeys(reading.dropped))
-        self._note(_taken(found, readings))
+                message.unknown_attributes.update(dict.fromkeys(part.dropped))
+        self._note([reading, *_taken(found, reading)])
         return found
 
-    def _read(
-        self, payload: Any, model: type[BaseModel], scim_ctx: Context
-    ) -> tuple[Any, list[Reading]]:
-        """A payload as the standards have it, and how it, or each of its operations, was read."""
+    def _read(self, payload: Any, model: type[BaseModel], scim_ctx: Context) -> Reading:
+        """A payload as the standards have it."""
         dialect = _dialect()
         match scim_ctx:
             case Context.BULK_REQUEST if issubclass(model, BulkRequest):
                 return read_bulk(payload, self._shapes(), dialect)
             case Context.BULK_REQUEST:
-                reading = read_bulk_operation(payload, self._shapes(), dialect)
+                return read_bulk_operation(payload, self._shapes(), dialect)
             case Context.RESOURCE_PATCH_REQUEST:
                 (resource,) = model.__pydantic_generic_metadata__["args"]
-                reading = read_patch(payload, shape_of(resource), dialect)
+                return read_patch(payload, shape_of(resource), dialect)
             case _:
-                reading = read_resource(payload, shape_of(model), dialect)
-        return reading.payload, [reading]
+                return read_resource(payload, shape_of(model), dialect)
 
     def _shapes(self) -> dict[str, Shape]:
         """The shapes of the resources, by their endpoints in lower case without slashes."""
@@ -175,6 +172,16 @@ class Service(Protocol):
             )
         self.ensure_json(content_type)
         return decoded(body)
+
+    def read_search_body(
+        self, resource_types: list[ResourceType], body: bytes, content_type: str | None
+    ) -> tuple[SearchRequest[Any], Any]:
+        """The body of a search by POST, a message with a schema (RFC 7644, section 3.4.3)."""
+        reading = read_search(self.decode_body(body, content_type), _dialect())
+        _refuse([reading], InvalidValueException)
+        found = self.read_search(resource_types, reading.payload)
+        self._note([reading])
+        return found
 
     def read_search(
         self, resource_types: list[ResourceType], payload: Any
@@ -325,32 +332,37 @@ def _dialect() -> Dialect:
 def _refuse(readings: Iterable[Reading], refusal: type[SCIMException]) -> None:
     """Refuse what a dialect does not let pass."""
     for reading in readings:
-        for rule in reading.refused:
-            what, why = rule.meaning.partition(";")[0], rule.source.partition(";")[0]
-            raise refusal(detail=f"This client is held to the standard: {what} ({why})")
+        for one in reading.refused:
+            what, why = (text.partition(";")[0] for text in (one.rule.meaning, one.rule.source))
+            where = f"{one.name}: " if one.name and one.name not in what else ""
+            raise refusal(detail=f"This client is held to the standard: {where}{what} ({why})")
 
 
-def _taken(found: Any, readings: list[Reading]) -> list[Reading]:
-    """The readings of what is valid. A refused operation of a Bulk request has an error."""
-    if not isinstance(found, BulkRequest):
-        return readings
+def _taken(found: Any, reading: Reading) -> list[Reading]:
+    """The readings of the valid operations of a Bulk request. One that is refused has an error."""
     taken = []
-    for operation, reading in zip(found.operations or (), readings, strict=True):
+    for operation, one in _operations(found, reading):
         try:
-            _refuse([reading], InvalidValueException)
+            _refuse([one], InvalidValueException)
         except InvalidValueException as exception:
             operation.response = exception.to_error()
             operation.status = operation.response.status
         if not isinstance(operation.response, Error):
-            taken.append(reading)
+            taken.append(one)
     return taken
 
 
-def _messages(found: Any) -> list[Any]:
+def _messages(found: Any, reading: Reading) -> list[tuple[Any, Reading]]:
     """What was read one by one: the data of the operations of a Bulk request, else all of it."""
     if isinstance(found, BulkRequest):
-        return [operation.data for operation in found.operations or ()]
-    return [found]
+        return [(operation.data, one) for operation, one in _operations(found, reading)]
+    return [(found, reading)]
+
+
+def _operations(found: Any, reading: Reading) -> list[tuple[Any, Reading]]:
+    if not isinstance(found, BulkRequest):
+        return []
+    return list(zip(found.operations or (), reading.operations, strict=True))
 
 
 def _describes_entry(operation: "PatchOperation[Any]") -> bool:

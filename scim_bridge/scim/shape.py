@@ -27,6 +27,8 @@ class Attribute:
     several: bool
     boolean: bool
     read_only: bool
+    # It takes a string, and no reference or one of a few words.
+    text: bool = False
     # Of a complex attribute, or of an extension.
     shape: "Shape | None" = None
 
@@ -123,6 +125,7 @@ def _attribute(model: type[BaseModel], name: str, field: str) -> Attribute:
         name=name,
         several=model.get_field_multiplicity(field),
         boolean=root is bool,
+        text=root is str,
         read_only=model.get_field_annotation(field, Mutability) is Mutability.read_only,
         shape=shape_of(cast("type[BaseModel]", root)) if is_complex else None,
     )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from scim2_models import Error
+from scim2_models import Error, InvalidFilterException
 
 _UNKNOWN = "Field not found: "
 # What a value must be, by what pydantic calls its absence.
@@ -30,12 +30,20 @@ _GIVEN = (
 )
 
 
+# A value in single quotes, where it is not within a string.
+_SINGLE_QUOTED = re.compile(
+    r'"(?:[^"\\]|\\.)*"|\b(?:eq|ne|co|sw|ew|gt|ge|lt|le)\s+(?P<quote>\')', re.I | re.S
+)
+
+
 def problem(found: Mapping[str, Any]) -> Error:
     """The SCIM error of one problem that a validation found."""
     error = Error.from_validation_error(found)
     said = found["msg"]
     # The problems that scim2-models names itself are in its words.
     if found["type"].startswith("scim_"):
+        if _has_single_quotes(found["input"]):
+            return _double_quotes_needed()
         error.detail = detail(error.detail or "")
         return error
     path = (error.detail or "").removeprefix(said).removeprefix(": ")
@@ -50,6 +58,18 @@ def detail(text: str) -> str:
     if text.startswith(_UNKNOWN):
         return f"there is no attribute {text.removeprefix(_UNKNOWN)}"
     return text
+
+
+def _has_single_quotes(given: Any) -> bool:
+    """Whether a filter, or a path with one, compares with something in single quotes."""
+    return isinstance(given, str) and any(one["quote"] for one in _SINGLE_QUOTED.finditer(given))
+
+
+def _double_quotes_needed() -> Error:
+    return InvalidFilterException(
+        detail='A string in a filter is a JSON string: use double quotes, as in userName eq "ada", '
+        "and not single ones (RFC 7644, section 3.4.2.2)"
+    ).to_error()
 
 
 def _words(found: Mapping[str, Any]) -> str:

@@ -95,14 +95,30 @@ def test_the_list_shows_each_token_and_none_in_full(run, json_of):
     json_of("client", "rotate", "okta")
     run("client", "add", "old")
     run("client", "revoke", "old")
-    said = run("client", "list").stdout
     listed = json_of("client", "list")
+    said = run("client", "list", "--revoked").stdout
 
     assert [line.split()[0] for line in said.splitlines()] == ["client", "okta", "okta", "old"]
     assert " revoked " in said
     assert token not in said
     assert [(one["name"], len(one["tokens"])) for one in listed] == [("okta", 2), ("old", 1)]
     assert listed[1]["revoked"] is not None
+
+
+def test_the_list_leaves_out_who_was_revoked_and_says_so(run):
+    """Each run of `conformance` leaves one, whose acts stay in the audit trail under its name."""
+    run("client", "add", "old")
+    run("client", "revoke", "old")
+    nobody = run("client", "list")
+    run("client", "add", "okta")
+    listed = run("client", "list")
+
+    assert "There is no client." in nobody.stdout
+    assert "old" not in nobody.stdout
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["client", "okta"]
+    assert "1 revoked" in listed.stderr
+    assert "client list --revoked" in listed.stderr
+    assert "old" in run("audit").stdout
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "soon"])

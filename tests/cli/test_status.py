@@ -24,6 +24,7 @@ KEYS = {
     "waiting",
     "extraction",
     "drift",
+    "warned",
     "limits",
 }
 
@@ -66,6 +67,23 @@ def test_what_waits_is_named(run, json_of, sandbox, folder):
     assert "2 pending" in said
     assert "user jane@example.com" in said
     assert "… and 1 more" in said
+
+
+def test_what_clients_sent_in_vain_is_counted(run, json_of, sandbox, folder):
+    """By client, with the groups in a group that Identity Center has no place for."""
+    file = in_front_of(sandbox, folder, more="[delivery]\nwait = 0\n")
+    with client_of(file) as client:
+        jane = client.add_user("jane@example.com", password="x")
+        crew = client.add_group("crew", jane)
+        client.add_group("everybody", jane, crew)
+
+    said = " ".join(run("status").stdout.split())
+
+    (warned,) = json_of("status")["warned"]
+    assert (warned["warnings"], warned["about_nesting"]) == (2, 1)
+    assert f"client {warned['client']} sent and was left out: 2, 1 about groups in a group" in said
+    assert "See scim-bridge audit --since 24h" in said
+    assert run("audit", "--since", "24h").stdout.count("was warned about") == 2
 
 
 def test_waiting_ends_when_nothing_is_pending_or_the_time_is_over(run, sandbox, folder):

@@ -220,6 +220,32 @@ def test_one_person_whom_the_bridge_refuses_stops_nobody_else(installed, sandbox
     assert sandbox.active() == {anders["userName"]: True}
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "No such file"),
+        (b"", "each line of"),
+        (b"userName,status\nada@example.com,left\n", "has to have the columns ['userName', "),
+        (PEOPLE.read_bytes() + b"bob@example.com,Bob\n", "each line of"),
+        (PEOPLE.read_bytes().replace(b"Ada,", b"Ada,B.,"), "each line of"),
+        ("userName,status\nåsa@example.com,left\n".encode("latin-1"), "CSV file in UTF-8"),
+        (PEOPLE.read_bytes() + b'"bob', "CSV file in UTF-8"),
+    ],
+)
+def test_a_file_that_the_hr_push_cannot_read_is_told_in_one_line(tmp_path, content, told):
+    """Nothing is sent of it, as half an export would be: nobody listens at the address."""
+    file = tmp_path / "people.csv"
+    if content is not None:
+        file.write_bytes(content)
+
+    said = hr_push("http://127.0.0.1:1/scim/v2", "token", file, expect=1)
+
+    assert said.startswith("Nothing was sent: ")
+    assert said.count("\n") == 1
+    assert told in said
+    assert str(file) in said
+
+
 class Busy(BaseHTTPRequestHandler):
     """Answers each method first with 429 or 503, and then as if all went well."""
 

@@ -1,6 +1,7 @@
 """`scim_bridge.directory.trail`: the audit trail as it is read."""
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +14,7 @@ from scim_bridge.directory.actor import Actor, acting
 from scim_bridge.directory.audit import Action, record, record_members
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.tables import audit_personal
-from scim_bridge.directory.trail import Entry, describe, trail
+from scim_bridge.directory.trail import Entry, Warned, describe, trail, warned
 
 ADA = "Ada@example.com"
 SOME_TIME = 1_790_000_000.0
@@ -295,3 +296,19 @@ def test_a_name_cannot_break_out_of_its_line():
     """Names come from clients; no line break or escape sequence of theirs reaches a terminal."""
     line = describe(entry(personal={"userName": "eve\n\x1b[2Jadmin\u202e"}))
     assert line.endswith("user eve\\n\\x1b[2Jadmin\\u202e")
+
+
+def test_what_each_client_was_warned_about_is_counted(database):
+    """Since a time, with groups in a group apart, and nothing of what the bridge itself wrote."""
+    for actor in ("client:entra", "client:entra", "client:hr_1", "clientele", "bridge"):
+        with acting(Actor(name=actor)):
+            write(database, Action.WARNING, "ada", facts={"dropped": ["password"]})
+    with acting(Actor(name="client:entra")):
+        write(database, Action.WARNING, "crew", kind="group", outcome="not applied")
+        write(database, Action.CREATE, "bob")
+
+    assert warned(database, since=0) == (
+        Warned(client="entra", warnings=3, about_nesting=1),
+        Warned(client="hr_1", warnings=1, about_nesting=0),
+    )
+    assert warned(database, since=time.time() + 60) == ()

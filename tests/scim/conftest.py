@@ -25,6 +25,8 @@ from scim_bridge.settings import Server as ServerSettings
 
 T = TypeVar("T")
 
+USER = "urn:ietf:params:scim:schemas:core:2.0:User"
+GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
@@ -101,7 +103,8 @@ class Caller:
 
     def group(self, name: str = "Crew", *members: str) -> dict[str, Any]:
         """Create a group with these members, given by their ids."""
-        body = {"displayName": name, "members": [{"value": member} for member in members]}
+        listed = [{"value": member} for member in members]
+        body = {"schemas": [GROUP], "displayName": name, "members": listed}
         answer = self.post("/Groups", body)
         assert answer.status_code == 201, answer.text
         created: dict[str, Any] = answer.json
@@ -126,6 +129,7 @@ class Scim(Caller):
 def person(who: str = "ada", **attributes: Any) -> dict[str, Any]:
     """The body of a user; an attribute that is None is left out."""
     body = {
+        "schemas": [USER],
         "userName": f"{who}@example.com",
         "name": {"givenName": who.title(), "familyName": "Lovelace"},
         "active": True,

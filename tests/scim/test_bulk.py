@@ -260,7 +260,7 @@ def test_the_request_ends_at_the_number_of_errors_its_client_accepts(
         (post("x", "/Me", person()), "400", "resource"),
         (post("x", "/Bulk", {}), "400", "resource"),
         (
-            post("x", "/Users", {"userName": 5, "active": "maybe"}),
+            post("x", "/Users", {"userName": 5.5, "active": "maybe"}),
             "400",
             "data.userName: must be a string, not a number; "
             "data.active: must be true or false, not a string",

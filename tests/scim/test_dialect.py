@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
+from werkzeug.test import TestResponse
 
 from scim_bridge.directory.audit import Action
 from scim_bridge.directory.trail import trail
@@ -30,10 +31,18 @@ from scim_bridge.scim.reading import (
 )
 from scim_bridge.scim.shape import shape_of
 from scim_bridge.scim.tolerances import LOGGED_EVERY, Tolerances
-from tests.scim.conftest import ENTERPRISE, PATCH_OP, Scim, assert_error, person
+from tests.scim.conftest import (
+    ENTERPRISE,
+    GROUP,
+    PATCH_OP,
+    USER,
+    Scim,
+    assert_error,
+    person,
+)
 
-USER = "urn:ietf:params:scim:schemas:core:2.0:User"
-GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
+BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
+SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 ADSCIM = "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group"
 CUSTOM = "urn:ietf:params:scim:schemas:extension:badges:2.0:User"
 GUID = "11111111-2222-4333-8444-555555555555"
@@ -43,6 +52,10 @@ RULES = {rule.name: rule for rule in TOLERANT.rules}
 
 def patch(*operations: Any, **message: Any) -> dict[str, Any]:
     return {"Operations": list(operations), **message}
+
+
+def message(schema: str, *operations: Any, **members: Any) -> dict[str, Any]:
+    return {"schemas": [schema], "Operations": list(operations), **members}
 
 
 def op(op_: str, path: str | None = None, value: Any = ...) -> dict[str, Any]:
@@ -67,6 +80,14 @@ def as_patch(payload: Any, dialect: Dialect) -> Reading:
 
 def as_filter(payload: Any, dialect: Dialect) -> Reading:
     return read_filter(payload, USERS, dialect)
+
+
+MESSAGES = {as_user: USER, as_group: GROUP, as_patch: PATCH_OP}
+
+
+def whole(read: Read, payload: Any) -> Any:
+    """A payload with the schemas that it needs, unless it has some or is a filter."""
+    return {"schemas": [MESSAGES[read]], **payload} if read in MESSAGES else payload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,16 +124,22 @@ CASES = [
         dropped=("password",),
     ),
     Case(
-        rule="schemas-null",
+        rule="schemas-missing",
         read=as_user,
-        sent={"schemas": None, "title": "t"},
-        meant={"title": "t"},
+        sent={"title": "t"},
+        meant={"schemas": [USER], "title": "t"},
     ),
     Case(
-        rule="schemas-null",
+        rule="schemas-missing",
+        read=as_group,
+        sent={"Schemas": []},
+        meant={"schemas": [GROUP]},
+    ),
+    Case(
+        rule="schemas-missing",
         read=as_patch,
         sent=patch(op("add", "title", "t"), schemas=None),
-        meant=patch(op("add", "title", "t")),
+        meant=patch(op("add", "title", "t"), schemas=[PATCH_OP]),
     ),
     Case(
         rule="draft-uri",
@@ -143,7 +170,12 @@ CASES = [
         sent={"schemas": [GROUP, ADSCIM]},
         meant={"schemas": [GROUP]},
     ),
-    Case(rule="unknown-schema", read=as_group, sent={"schemas": [ADSCIM]}, meant={}),
+    Case(
+        rule="unknown-schema",
+        read=as_group,
+        sent={"schemas": [ADSCIM]},
+        meant={"schemas": [GROUP]},
+    ),
     Case(
         rule="dotted-extension",
         read=as_user,
@@ -205,6 +237,15 @@ CASES = [
         meant=patch(op("add", 'emails[type eq "work"].value', "a@b.example")),
     ),
     Case(
+        rule="paths-as-keys",
+        read=as_patch,
+        sent=patch(op("add", ENTERPRISE, {"manager.value": "7", "department": "d"})),
+        meant=patch(
+            op("add", ENTERPRISE, {"department": "d"}),
+            op("add", f"{ENTERPRISE}:manager.value", "7"),
+        ),
+    ),
+    Case(
         rule="remove-names-values",
         read=as_patch,
         sent=patch(op("remove", "emails", [{"value": "a"}])),
@@ -243,6 +284,24 @@ CASES = [
         meant={"displayName": "Ada", "name": {"givenName": "A"}},
     ),
     Case(
+        rule="number-for-string",
+        read=as_user,
+        sent={"externalId": 7, ENTERPRISE: {"employeeNumber": 1001, "department": "d"}},
+        meant={"externalId": "7", ENTERPRISE: {"employeeNumber": "1001", "department": "d"}},
+    ),
+    Case(
+        rule="number-for-string",
+        read=as_patch,
+        sent=patch(op("replace", 'addresses[type eq "work"].postalCode', 8001)),
+        meant=patch(op("replace", 'addresses[type eq "work"].postalCode', "8001")),
+    ),
+    Case(
+        rule="number-for-string",
+        read=as_patch,
+        sent=patch(op("add", value={ENTERPRISE: {"employeeNumber": -1}})),
+        meant=patch(op("add", value={ENTERPRISE: {"employeeNumber": "-1"}})),
+    ),
+    Case(
         rule="single-object",
         read=as_user,
         sent={"emails": {"value": "a@b.example"}},
@@ -253,6 +312,12 @@ CASES = [
         read=as_group,
         sent={"members": {"value": "7"}},
         meant={"members": [{"value": "7"}]},
+    ),
+    Case(
+        rule="single-object",
+        read=as_patch,
+        sent=patch(op("add", "emails", {"value": "a@b.example"})),
+        meant=patch(op("add", "emails", [{"value": "a@b.example"}])),
     ),
     Case(
         rule="empty-string",
@@ -346,30 +411,39 @@ NAMED = [
 ]
 
 
+def sent_and_meant(case: Case) -> tuple[Any, Any]:
+    if case.rule == "schemas-missing":
+        return case.sent, case.meant
+    return whole(case.read, case.sent), whole(case.read, case.meant)
+
+
 @pytest.mark.parametrize("case", NAMED)
 def test_what_a_client_sends_is_read_as_it_is_meant(case: Case) -> None:
     """A tolerant client's payload becomes the standard's, by that one rule, and stays so."""
-    before = json.dumps(case.sent)
+    sent, meant = sent_and_meant(case)
+    before = json.dumps(sent)
 
-    reading = case.read(case.sent, TOLERANT)
+    reading = case.read(sent, TOLERANT)
 
-    assert reading == Reading(payload=case.meant, used=frozenset({case.rule}), dropped=case.dropped)
-    assert json.dumps(case.sent) == before
+    assert reading == Reading(payload=meant, used=frozenset({case.rule}), dropped=case.dropped)
+    assert json.dumps(sent) == before
     again = case.read(reading.payload, TOLERANT)
-    assert again.payload == case.meant
+    assert again.payload == meant
     assert again.used <= {"remove-names-values"}
 
 
 @pytest.mark.parametrize("case", NAMED)
 def test_what_a_strict_client_sends_is_read_as_it_stands(case: Case) -> None:
     """Nothing is rewritten but a password, which nobody can keep."""
-    reading = case.read(case.sent, STRICT)
+    sent, _ = sent_and_meant(case)
+
+    reading = case.read(sent, STRICT)
 
     if case.rule.startswith("password"):
         assert reading.dropped == case.dropped
     else:
-        assert (reading.payload, reading.used, reading.dropped) == (case.sent, frozenset(), ())
-        assert {rule.name for rule in reading.refused} <= {case.rule}
+        assert (reading.payload, reading.used, reading.dropped) == (sent, frozenset(), ())
+        assert {one.rule.name for one in reading.refused} <= {case.rule}
 
 
 def test_every_rule_has_a_case() -> None:
@@ -384,6 +458,9 @@ def test_every_rule_has_a_case() -> None:
         # Nobody can know which of the two is meant.
         (as_user, {"displayName": ["Ada", "Bea"]}),
         (as_user, {"active": "yes"}),
+        # Neither a truth nor a fraction is a number that somebody wrote down so.
+        (as_user, {"title": True, ENTERPRISE: {"employeeNumber": 10.10}}),
+        (as_user, {"active": 1, ENTERPRISE: {"manager": 7}}),
         (as_user, {f"{ENTERPRISE}.department": "d", f"{ENTERPRISE}:department": "e"}),
         (as_filter, "userName eq ada lovelace"),
         (as_filter, "userName eq ada"),
@@ -423,6 +500,8 @@ def test_every_rule_has_a_case() -> None:
 )
 def test_what_may_be_meant_in_two_ways_is_left_as_it_is(read: Read, sent: Any) -> None:
     """It is refused afterwards: a misspelt "active" must not look applied."""
+    sent = whole(read, sent)
+
     reading = read(sent, TOLERANT)
 
     assert reading.payload == sent
@@ -440,9 +519,8 @@ ENTRIES = st.lists(
     max_size=3,
 )
 VALID_USERS = st.fixed_dictionaries(
-    {"userName": TEXT},
+    {"userName": TEXT, "schemas": st.sampled_from([[USER], [USER, ENTERPRISE]])},
     optional={
-        "schemas": st.sampled_from([[USER], [USER, ENTERPRISE]]),
         "externalId": TEXT,
         "name": st.fixed_dictionaries({}, optional={"givenName": TEXT, "familyName": TEXT}),
         "active": st.booleans(),
@@ -564,18 +642,27 @@ def test_a_filter_read_once_is_read_the_same_again(expression: str) -> None:
 def test_each_operation_of_a_bulk_request_is_read_by_itself() -> None:
     """By its method and its endpoint; what nobody serves is left to be refused."""
     payload = patch(
-        {"method": "POST", "path": "/Users", "data": {"active": "False", "password": "x"}},
-        {"method": "patch", "path": "/Groups/7", "data": patch(op("Add", "members", []))},
+        {
+            "method": "POST",
+            "path": "/Users",
+            "data": {"schemas": [USER], "active": "False", "password": "x"},
+        },
+        {
+            "method": "patch",
+            "path": "/Groups/7",
+            "data": patch(op("Add", "members", []), schemas=[PATCH_OP]),
+        },
         {"method": "POST", "path": "/Robots", "data": {"active": "False"}},
         7,
     )
 
-    read, (user, group, robot, nothing) = read_bulk(
-        payload, {"users": USERS, "groups": GROUPS}, TOLERANT
-    )
+    reading = read_bulk(payload, {"users": USERS, "groups": GROUPS}, TOLERANT)
+    user, group, robot, nothing = reading.operations
 
-    assert read["Operations"][0]["data"] == {"active": False}
-    assert read["Operations"][2:] == payload["Operations"][2:]
+    assert reading.used == {"schemas-missing"}
+    assert reading.payload["schemas"] == [BULK]
+    assert reading.payload["Operations"][0]["data"] == {"schemas": [USER], "active": False}
+    assert reading.payload["Operations"][2:] == payload["Operations"][2:]
     assert (user.dropped, group.used) == (("password",), {"op-in-capitals"})
     assert robot.used == nothing.used == frozenset()
 
@@ -669,6 +756,16 @@ PATCHES = {
     "E-flag: paths as keys": (
         op("replace", value={"displayName": "A", f"{ENTERPRISE}:department": "d"}),
         (ENTERPRISE, {"department": "d"}),
+        "invalidValue",
+    ),
+    "E-flag: a path within an extension as key": (
+        op("add", ENTERPRISE, {"manager.value": "7"}),
+        (ENTERPRISE, {"manager": {"value": "7"}}),
+        "invalidValue",
+    ),
+    "names of attributes in any case": (
+        op("replace", value={"TITLE": "t", ENTERPRISE.upper(): {"Department": "d"}}),
+        (ENTERPRISE, {"department": "d"}),
         None,
     ),
     "O: read-only values echoed": (
@@ -696,10 +793,21 @@ PATCHES = {
         (f"{ENTERPRISE}.manager.value", "7"),
         "mutability",
     ),
+    "HR: a number": (
+        op("add", f"{ENTERPRISE}:employeeNumber", 1001),
+        (ENTERPRISE, {"employeeNumber": "1001"}),
+        "invalidValue",
+    ),
+    "a truth is no text": (op("add", "title", True), "invalidValue", "invalidValue"),
     "HR: one object for a list": (
         op("add", value={"roles": {"value": "r"}}),
         ("roles", [{"value": "r"}]),
-        None,
+        "invalidValue",
+    ),
+    "HR: one object for a list, at a path": (
+        op("replace", "roles", {"value": "r"}),
+        ("roles", [{"value": "r"}]),
+        "invalidValue",
     ),
     "E: a foreign extension": (op("add", f"{CUSTOM}:badge", "7"), (CUSTOM, None), "invalidPath"),
     "O: a password": (op("replace", value={"password": "secret"}), ("password", None), None),
@@ -747,7 +855,8 @@ CREATIONS = {
     "E: an unknown schema": ({"schemas": [USER, ADSCIM]}, ("title", None), False),
     "E: schemas of a draft": ({"schemas": ["urn:scim:schemas:core:1.0"]}, ("title", None), False),
     "E: schemas null": ({"schemas": None}, ("title", None), False),
-    "no schemas": ({}, ("title", None), True),
+    "HR: no schemas": ({"schemas": ...}, ("title", None), False),
+    "HR: schemas of nothing": ({"schemas": []}, ("title", None), False),
     "E: roles with a string": (
         {"roles": [{"value": "r", "primary": "True"}]},
         ("roles", [{"value": "r", "primary": True}]),
@@ -784,6 +893,11 @@ CREATIONS = {
         True,
     ),
     "E-old: lists of one": ({"title": ["t"]}, ("title", "t"), False),
+    "HR: a number": (
+        {ENTERPRISE: {"employeeNumber": 1001}},
+        (ENTERPRISE, {"employeeNumber": "1001"}),
+        False,
+    ),
 }
 
 
@@ -795,14 +909,14 @@ def test_what_clients_create_and_replace(
     """The same by POST, PUT and Bulk (RFC 7643, sections 2 and 3)."""
 
     def send(client: Scim, who: str) -> tuple[int, dict[str, Any]]:
-        body = person(who) | sent
+        body = {name: value for name, value in (person(who) | sent).items() if value is not ...}
         if method == "POST":
             answer = client.post("/Users", body)
         elif method == "PUT":
             answer = client.put(f"/Users/{client.user(who)['id']}", body)
         else:
             step = {"method": "POST", "path": "/Users", "bulkId": "1", "data": body}
-            (done,) = client.post("/Bulk", patch(step)).json["Operations"]
+            (done,) = client.post("/Bulk", patch(step, schemas=[BULK])).json["Operations"]
             if done["status"] != "201":
                 return int(done["status"]), done["response"]
             answer = client.get(f"/Users/{done['location'].rpartition('/')[2]}")
@@ -910,6 +1024,65 @@ def test_any_other_bare_word_is_refused_and_never_finds_everybody(scim: Scim, qu
     scim.user()
 
     assert_error(scim.get(f"/Users?filter={quote(query)}"), 400, "invalidFilter")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "userName eq 'ada@example.com'",
+        "id eq 'x'",
+        "externalId EQ 'e-7'",
+        "title eq \"it's\" and not (displayName  co 'x y')",
+        "emails[type eq 'work']",
+        "manager eq '7'",
+    ],
+)
+@pytest.mark.parametrize("dialect", ["tolerant", "strict"])
+def test_single_quotes_are_refused_and_never_find_nobody(
+    scim: Scim, strict: Scim, query: str, dialect: str
+) -> None:
+    """RFC 7644, section 3.4.2.2: a string is one of JSON. The remedy is told, by GET and POST."""
+    scim.user(externalId="e-7")
+    client = scim if dialect == "tolerant" else strict
+
+    read = client.get(f"/Users?filter={quote(query)}")
+    posted = client.post("/Users/.search", {"schemas": [SEARCH], "filter": query})
+
+    assert "use double quotes" in assert_error(read, 400, "invalidFilter")
+    assert "use double quotes" in assert_error(posted, 400, "invalidFilter")
+
+
+@pytest.mark.parametrize("dialect", ["tolerant", "strict"])
+def test_single_quotes_in_a_path_are_refused_as_in_a_filter(
+    scim: Scim, strict: Scim, dialect: str
+) -> None:
+    """RFC 7644, sections 3.5.2 and 3.12, in a PATCH and in one of a Bulk request."""
+    client = scim if dialect == "tolerant" else strict
+    group, (ada,) = in_group(scim, "ada")
+    for path, operation in (
+        (f"/Users/{ada}", op("add", "emails[type eq 'work'].value", "a@b.example")),
+        (f"/Groups/{group}", op("remove", f"members[value eq '{ada}']")),
+    ):
+        step = {"method": "PATCH", "path": path, "data": message(PATCH_OP, operation)}
+        refused = client.patch(path, operation)
+        (done,) = client.post("/Bulk", message(BULK, step)).json["Operations"]
+
+        assert "use double quotes" in assert_error(refused, 400, "invalidFilter")
+        assert done["response"]["scimType"] == "invalidFilter"
+        assert "use double quotes" in done["response"]["detail"]
+    assert scim.members(group) == {ada}
+
+
+def test_a_quote_within_a_string_is_none(scim: Scim) -> None:
+    """An apostrophe, and what looks like a comparison, are found; a filter that is wrong in another
+    way is told so.
+    """
+    scim.user(title="it's eq 'x'")
+
+    query = quote("title eq \"it's eq 'x'\"")
+    assert scim.get(f"/Users?filter={query}").json["totalResults"] == 1
+    answer = scim.get(f"/Users?filter={query}%20and")
+    assert "double" not in assert_error(answer, 400, "invalidFilter")
 
 
 def test_whether_somebody_is_in_a_group_can_be_asked(scim: Scim, strict: Scim) -> None:
@@ -1069,7 +1242,7 @@ def test_a_password_is_named_in_the_audit_trail_and_never_kept(
     client.put(f"/Users/{user['id']}", person(password="hunter2", title="t"))
     client.patch(f"/Users/{user['id']}", op("replace", "password", "hunter2"))
     step = {"method": "POST", "path": "/Users", "bulkId": "1", "data": person("bob", password="x")}
-    client.post("/Bulk", patch(step))
+    client.post("/Bulk", patch(step, schemas=[BULK]))
 
     found = warnings(scim)
     assert [entry.facts["dropped"] for entry in found] == [["password"]] * 4
@@ -1128,7 +1301,7 @@ def test_what_the_libraries_let_pass_is_refused_to_a_strict_client(strict: Scim)
     step = {"method": "POST", "path": "/users", "bulkId": "1", "data": person("bob", active="yes")}
     ask = quote('active eq "True"')
 
-    (result,) = strict.post("/Bulk", patch(step)).json["Operations"]
+    (result,) = strict.post("/Bulk", patch(step, schemas=[BULK])).json["Operations"]
     boolean = strict.put(f"/Users/{ada}", person(active=""))
     capital = strict.patch(f"/Users/{ada}", op("Replace", "title", "t"))
 
@@ -1140,12 +1313,104 @@ def test_what_the_libraries_let_pass_is_refused_to_a_strict_client(strict: Scim)
     assert strict.get("/Users").json["totalResults"] == 1
 
 
+# What is sent where, with the ids of a user and a group; what a strict client is told; and which
+# tolerance it is for another client. None: nobody may send it.
+Request = tuple[str, str, dict[str, Any]]
+LOOSE_REQUESTS: dict[str, tuple[Request, str, str | None]] = {
+    "a user without schemas": (
+        ("PUT", "/Users/{ada}", {**person(), "schemas": []}),
+        "schemas is missing",
+        "schemas-missing",
+    ),
+    "a PATCH without schemas": (
+        ("PATCH", "/Users/{ada}", patch(op("add", "title", "t"))),
+        "schemas is missing",
+        "schemas-missing",
+    ),
+    "a Bulk request without schemas": (
+        ("POST", "/Bulk", patch({"method": "DELETE", "path": "/Users/{ada}"})),
+        "schemas is missing",
+        "schemas-missing",
+    ),
+    "a search without schemas": (
+        ("POST", "/Users/.search", {"filter": "title pr"}),
+        "schemas is missing",
+        "schemas-missing",
+    ),
+    "a path as a key": (
+        ("PATCH", "/Users/{ada}", message(PATCH_OP, op("add", value={"name.givenName": "A"}))),
+        "name.givenName: a path stands for the name of an attribute",
+        "paths-as-keys",
+    ),
+    "a path with a schema as a key": (
+        ("PATCH", "/Users/{ada}", message(PATCH_OP, op("add", value={f"{USER}:title": "t"}))),
+        f"{USER}:title: a path stands for",
+        "paths-as-keys",
+    ),
+    "an operation and no list of them": (
+        ("PATCH", "/Users/{ada}", message(PATCH_OP, Operations=op("add", "title", "t"))),
+        "Operations: must be a list, not an object",
+        None,
+    ),
+    "an e-mail and no list of them": (
+        ("PUT", "/Users/{ada}", person(emails={"value": "a@b.example"})),
+        "emails: one object comes where a list is meant",
+        "single-object",
+    ),
+    "a member and no list of them": (
+        (
+            "PUT",
+            "/Groups/{crew}",
+            {"schemas": [GROUP], "displayName": "Crew", "members": {"value": "{ada}"}},
+        ),
+        "members: one object comes where a list is meant",
+        "single-object",
+    ),
+    "a member at a path": (
+        ("PATCH", "/Groups/{crew}", message(PATCH_OP, op("add", "members", {"value": "{ada}"}))),
+        "members: one object comes where a list is meant",
+        "single-object",
+    ),
+    "a member in a value": (
+        (
+            "PATCH",
+            "/Groups/{crew}",
+            message(PATCH_OP, op("add", value={"members": {"value": "{ada}"}})),
+        ),
+        "members: one object comes where a list is meant",
+        "single-object",
+    ),
+}
+
+
+@pytest.mark.parametrize(("request_", "told", "rule"), LOOSE_REQUESTS.values(), ids=LOOSE_REQUESTS)
+def test_a_strict_client_is_told_what_departs_from_the_standard(
+    scim: Scim, strict: Scim, request_: Request, told: str, rule: str | None
+) -> None:
+    """RFC 7643, sections 2.4 and 3, RFC 7644, sections 3.1 and 3.5.2. For others it is counted."""
+    ids = {"{ada}": scim.user()["id"], "{crew}": scim.group()["id"]}
+    before = [scim.get(path).json for path in ("/Users", "/Groups")]
+    text = json.dumps(request_)
+    for name, number in ids.items():
+        text = text.replace(name, number)
+
+    def send(client: Scim) -> TestResponse:
+        return client.send(*json.loads(text))
+
+    assert told in assert_error(send(strict), 400, "invalidValue")
+    assert [scim.get(path).json for path in ("/Users", "/Groups")] == before
+    with capture_logs() as logs:
+        answer = send(scim)
+    assert (answer.status_code < 300) is (rule is not None), answer.text
+    assert [one["rule"] for one in logs if one.get("action") == "tolerate"] == [rule] * bool(rule)
+
+
 @pytest.mark.parametrize("dialect", ["tolerant", "strict"])
 def test_a_group_has_no_password_to_drop(scim: Scim, strict: Scim, dialect: str) -> None:
     """RFC 7643, section 4.2: an attribute that nobody knows is refused."""
     client = scim if dialect == "tolerant" else strict
 
-    answer = client.post("/Groups", {"displayName": "Crew", "password": "x"})
+    answer = client.post("/Groups", {"schemas": [GROUP], "displayName": "Crew", "password": "x"})
 
     assert_error(answer, 400, "invalidSyntax")
 
@@ -1165,7 +1430,7 @@ def test_a_tolerance_is_told_once_and_only_for_what_is_valid(scim: Scim) -> None
         scim.post("/Users", person(active="False", actve=False))
         step = {"method": "POST", "path": "/Users", "bulkId": "1"}
         wrong = {**step, "data": person(active="False", actve=False)}
-        scim.post("/Bulk", patch(wrong))
+        scim.post("/Bulk", patch(wrong, schemas=[BULK]))
         assert [one for one in logs if one.get("action") == "tolerate"] == []
         scim.post("/Users", person(active="False"))
 

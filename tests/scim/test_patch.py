@@ -194,7 +194,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (remove("schemas"), "mutability"),
     (remove("name"), "mutability"),
     (remove("name.familyName"), "mutability"),
-    (replace("title", 5), "invalidValue"),
+    (replace("title", 5.5), "invalidValue"),
     (replace("title", ["x", "y"]), "invalidValue"),
     (replace("name", "x"), "invalidValue"),
     (replace("emails", ["x@example.com"]), "invalidValue"),

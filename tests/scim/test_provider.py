@@ -1,10 +1,13 @@
 """What the discovery endpoints announce (RFC 7644, section 4)."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.scim.conftest import ENTERPRISE, Scim, assert_error
+from scim_bridge.directory.database import Database
+from scim_bridge.settings import Groups, Settings
+from tests.scim.conftest import ENTERPRISE, Scim, assert_error, serve
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
@@ -60,9 +63,17 @@ def test_the_enterprise_extension_is_announced(scim: Scim) -> None:
     assert attribute(scim, ENTERPRISE, "department")["type"] == "string"
 
 
-def test_members_are_users_only(scim: Scim) -> None:
-    """Identity Center has no groups in groups (Identity Store API, MemberId)."""
-    assert attribute(scim, GROUP, "members", "$ref")["referenceTypes"] == ["User"]
+@pytest.mark.parametrize(("nested", "kinds"), [("skip", ["User"]), ("flatten", ["User", "Group"])])
+def test_a_member_is_announced_to_be_what_is_kept_as_one(
+    database: Database, settings: Settings, nested: Any, kinds: list[str]
+) -> None:
+    """RFC 7643, section 4.2, has users and groups. Identity Center has no groups in groups
+    (Identity Store API, MemberId): they are members with `[groups] nested = "flatten"` only.
+    """
+    scim = serve(database, replace(settings, groups=Groups(nested=nested)))
+
+    assert attribute(scim, GROUP, "members", "$ref")["referenceTypes"] == kinds
+    assert attribute(scim, GROUP, "members", "type")["canonicalValues"] == kinds
 
 
 def test_the_capabilities_are_announced(scim: Scim, settings: Any) -> None:

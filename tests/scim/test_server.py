@@ -237,6 +237,18 @@ def test_what_is_not_there_is_404(scim: Scim, path: str) -> None:
     assert_error(scim.get(path), 404)
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/Groups/%2F", "/Groups//", "/Schemas/%2F", "//"])
+def test_a_resource_with_a_slash_for_an_id_is_not_all_of_them(
+    scim: Scim, method: str, path: str
+) -> None:
+    """RFC 7644, section 3.2: what follows an endpoint is an id, and nobody has that one."""
+    answer = scim.send(method, path, {"displayName": "Crew"})
+
+    assert answer.status_code == 404
+    assert scim.get("/Groups").json["totalResults"] == 0
+
+
 @pytest.mark.parametrize("path", ["", "/", "/Users/", "/Users?", "/Users/?&"])
 def test_slashes_and_an_empty_query_are_harmless(scim: Scim, path: str) -> None:
     """Never a redirect: a client would follow it with a GET."""

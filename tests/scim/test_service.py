@@ -64,18 +64,18 @@ def test_a_body_that_is_no_object_is_refused(
 @pytest.mark.parametrize(
     ("attributes", "named"),
     [
-        ({"userName": 7}, "userName"),
+        ({"userName": 7.5}, "userName"),
         ({"userName": ["ada", "bea"]}, "userName"),
         ({"name": "Ada Lovelace"}, "name"),
         ({"name": {"givenName": {"x": 1}, "familyName": "L"}}, "name.givenName"),
         ({"emails": "ada@example.com"}, "emails"),
         ({"emails": ["ada@example.com"]}, "emails"),
-        ({"emails": [{"value": 7}]}, "emails"),
+        ({"emails": [{"value": 7.5}]}, "emails"),
         ({"emails": [{"value": "a", "primary": True}, {"value": "b", "primary": True}]}, "emails"),
         ({"active": "maybe"}, "active"),
         ({"title": False}, "title"),
         ({ENTERPRISE: []}, ENTERPRISE),
-        ({ENTERPRISE: {"department": 7}}, "department"),
+        ({ENTERPRISE: {"department": 7.5}}, "department"),
         ({"titel": "Countess"}, "titel"),
         ({"schemas": [USER, f"{ENTERPRISE}s"]}, f"{ENTERPRISE}s"),
     ],
@@ -111,7 +111,7 @@ def test_a_nul_character_is_refused_wherever_it_is(scim: Scim) -> None:
 
 def test_every_wrong_type_is_named_at_once(scim: Scim) -> None:
     """One round trip tells everything."""
-    body = person(title=7, emails=[{"value": 7}], active="maybe")
+    body = person(title=7.5, emails=[{"value": 7.5}], active="maybe")
 
     detail = assert_error(scim.post("/Users", body), 400, "invalidValue")
     assert all(name in detail for name in ("title", "emails[0].value", "active"))
@@ -119,7 +119,7 @@ def test_every_wrong_type_is_named_at_once(scim: Scim) -> None:
 
 def test_of_many_problems_the_first_are_named(scim: Scim) -> None:
     """The answer stays shorter than the question, and still counts all of them."""
-    body = person(emails=[{"value": 7}] * (MAX_PROBLEMS + 5))
+    body = person(emails=[{"value": 7.5}] * (MAX_PROBLEMS + 5))
 
     detail = assert_error(scim.post("/Users", body), 400, "invalidValue")
     assert "emails[19].value" in detail

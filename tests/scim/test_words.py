@@ -11,7 +11,7 @@ from tests.scim.conftest import ENTERPRISE, Scim, assert_error, person
     ("attributes", "detail"),
     [
         ({"active": "maybe"}, "active: must be true or false, not a string"),
-        ({"userName": 7}, "userName: must be a string, not a number"),
+        ({"userName": 7.5}, "userName: must be a string, not a number"),
         ({"name": "Ada"}, "name: must be an object, not a string"),
         ({"emails": "a"}, "emails: must be a list, not a string"),
         ({"emails": [{"value": None, "primary": 7}]}, "emails[0].primary: must be true or false"),
@@ -41,7 +41,7 @@ def test_a_patch_is_told_in_the_names_that_were_sent(scim: Scim) -> None:
     """userName, not the name that a field has in Python."""
     path = f"/Users/{scim.user()['id']}"
 
-    answer = scim.patch(path, {"op": "replace", "path": "userName", "value": 7})
+    answer = scim.patch(path, {"op": "replace", "path": "userName", "value": 7.5})
     without = scim.patch(path, {"path": "active", "value": False})
 
     assert assert_error(answer, 400, "invalidValue") == "userName: must be a string, not a number"
