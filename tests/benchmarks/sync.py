@@ -1,6 +1,6 @@
 """What does Identity Center see of the bridge under load?
 
-    python -m tests.benchmarks.sync [--users 5000] [--groups 100] [--memberships 20000]
+python -m tests.benchmarks.sync [--users 5000] [--groups 100] [--memberships 20000]
 """
 
 import argparse
