@@ -238,6 +238,7 @@ def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None =
         marks=marks,
         intents=Intents(database, marks, observations, held, settings.delivery),
         wait=settings.delivery.wait,
+        at_once=max(settings.server.threads // 2, 1),
     )
     resources = Resources(
         database,
