@@ -46,8 +46,12 @@ class Population:
         return self.users + self.groups + sum(calls)
 
 
-def run(population: Population, *, rate: float, clients: int, processes: int) -> list[Figure]:
-    with stand("--processes", str(processes), rate=rate) as here:
+def run(
+    population: Population, *, rate: float, clients: int, processes: int, latency: float
+) -> list[Figure]:
+    """`latency` is the sandbox's, in milliseconds."""
+    behaviour = {"latency": latency / 1000}
+    with stand("--processes", str(processes), rate=rate, behaviour=behaviour) as here:
         first = _pushed(here, population, clients=clients)
         _check(here, population)
         here.sandbox.forget_calls()
