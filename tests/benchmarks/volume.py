@@ -36,7 +36,7 @@ def run(*, rows: int, pending: int) -> list[Figure]:
         with opened(settings, create=True) as database:
             _fill(database, settings, rows)
             _wait_for_target(database, pending)
-        installation.run("pause")
+        installation.run("pause", "--reason", "measured")
         return [_verified(installation, rows), *_asked(installation)]
 
 
