@@ -63,6 +63,7 @@ from scim_bridge.sync.planning import Planning
 from scim_bridge.sync.provisioning import provisioning
 from scim_bridge.sync.reconciler import Reconciler
 from scim_bridge.sync.record import Recorder
+from scim_bridge.sync.shared_pace import SharedPace
 from scim_bridge.sync.subjects import Naming, Subjects
 from scim_bridge.sync.watch import Watch, watch
 from scim_bridge.sync.worker import Lane, Worker
@@ -186,12 +187,10 @@ def _show_open(database: Database, marks: Marks, circuit: Circuit, shown: Door |
         _open_for_all(database, marks)
 
 
-def build(
-    settings: Settings, *, processes: int = 1, rehearsed: list[Change | AccessChange] | None = None
-) -> Bridge:
+def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None = None) -> Bridge:
     """Put a bridge together. Nothing is called and nothing is read yet.
 
-    `processes`: how many of them call Identity Center at once; each gets its share of the pace.
+    All bridges of one database keep one pace at each door of Identity Center.
     `rehearsed`: nothing is changed at Identity Center; what would be is noted there.
 
     Raises `SettingsError` when the settings do not say where Identity Center is.
@@ -201,13 +200,13 @@ def build(
     timeout = settings.identity_center.timeout
     marks = Marks(database, TARGET, call_seconds=timeout)
     access_marks = Marks(database, ACCESS_TARGET, call_seconds=timeout)
-    shared = _with_share(settings.identity_center, processes)
     center = connect(
-        shared,
+        settings.identity_center,
         on_change=_on_door(database, marks),
         works_elsewhere=partial(door_opened_within, database, TARGET),
+        keeper=partial(SharedPace, database),
     )
-    apis = _apis(shared, database, access_marks)
+    apis = _apis(settings.identity_center, database, access_marks)
     if rehearsed is not None:
         center, apis = RehearsedCenter(center, rehearsed), _rehearsed(apis, rehearsed)
     observations = Observations(database, TARGET)
@@ -239,6 +238,7 @@ def build(
         marks=marks,
         intents=Intents(database, marks, observations, held, settings.delivery),
         wait=settings.delivery.wait,
+        at_once=max(settings.server.threads // 2, 1),
     )
     resources = Resources(
         database,
@@ -292,7 +292,7 @@ def build(
         watch=None
         if apis is None
         else watch(
-            replace(settings, identity_center=shared),
+            settings,
             database=database,
             apis=apis,
             observations=observations,
@@ -319,7 +319,12 @@ def _apis(settings: IdentityCenter, database: Database, access_marks: Marks) -> 
     def works_elsewhere(name: DoorName, seconds: float) -> bool:
         return name == "sso-admin" and door_opened_within(database, ACCESS_TARGET, seconds)
 
-    return connect_apis(settings, on_change=on_change, works_elsewhere=works_elsewhere)
+    return connect_apis(
+        settings,
+        on_change=on_change,
+        works_elsewhere=works_elsewhere,
+        keeper=partial(SharedPace, database),
+    )
 
 
 def _detour(settings: IdentityCenter, apis: Apis | None) -> Center | None:
@@ -351,10 +356,6 @@ def _planning(
     return Planning(
         database, Subjects(database, observations, naming), observations, held, switches
     )
-
-
-def _with_share(settings: IdentityCenter, processes: int) -> IdentityCenter:
-    return replace(settings, calls_per_second=settings.calls_per_second / processes)
 
 
 def _written(

@@ -22,7 +22,7 @@ import structlog
 
 from scim_bridge.app import Bridge, build
 from scim_bridge.cli.parent import end_with
-from scim_bridge.cli.web import GRACE, Web, calling
+from scim_bridge.cli.web import GRACE, Web
 from scim_bridge.directory import nesting
 from scim_bridge.directory.database import Database
 from scim_bridge.errors import BridgeError, DatabaseUnavailable
@@ -89,15 +89,13 @@ def _run(settings: Settings, listener: socket.socket) -> bool:
         _fold(settings)
 
 
-def deliver(settings: Settings, *, calling: int = 1) -> None:
+def deliver(settings: Settings) -> None:
     """Run the worker until SIGTERM or SIGINT, from the main thread.
-
-    `calling`: how many processes call Identity Center, and share its pace.
 
     Raises what ends the worker, and `DatabaseUnavailable` if there is no database to begin with.
     Signals are as they were after it, however it ends.
     """
-    bridge = build(settings, processes=calling)
+    bridge = build(settings)
     try:
         _work_until_told(bridge)
     finally:
@@ -168,7 +166,7 @@ def _fold(settings: Settings) -> None:
 def _deliveries(settings: Settings) -> None:
     if settings.server.metrics_listen is not None:
         _serve_metrics(settings, settings.server.metrics_listen)
-    deliver(settings, calling=calling(settings))
+    deliver(settings)
 
 
 def _serve_metrics(settings: Settings, listen: str) -> None:

@@ -9,6 +9,7 @@ from scim_bridge.errors import OperatorError
 from scim_bridge.sandbox import (
     ACCESS_KEY,
     BEARER_TOKEN,
+    DOCUMENTED_RATES,
     IDENTITY_STORE_ID,
     INSTANCE_ARN,
     REGION,
@@ -36,6 +37,18 @@ _THROTTLES = ("throttle", "throttle_identitystore", "throttle_sso", "throttle_or
     type=click.FloatRange(min=0, min_open=True),
     metavar="N",
     help="Throttle beyond N calls per second: the SCIM endpoint and each API by itself.",
+)
+@click.option(
+    "--quotas",
+    is_flag=True,
+    help="Throttle as AWS documents it: SSO Admin beyond 20 calls per second. AWS documents no "
+    "rate of the SCIM endpoint or of the Identity Store; --throttle sets one.",
+)
+@click.option(
+    "--latency",
+    type=click.FloatRange(min=0),
+    metavar="MS",
+    help="Every call takes MS milliseconds.",
 )
 @click.option(
     "--page-size",
@@ -74,6 +87,8 @@ def command(
     port: int,
     host: str,
     throttle: float | None,
+    quotas: bool,
+    latency: float | None,
     page_size: int | None,
     strict_disabled: bool,
     switches: Path | None,
@@ -96,6 +111,8 @@ def command(
     """
     options: dict[str, object] = {
         **dict.fromkeys(_THROTTLES, throttle),
+        **(DOCUMENTED_RATES if quotas else {}),
+        "latency": None if latency is None else latency / 1000,
         "page_size": page_size,
         "strict_disabled": strict_disabled or None,
     }

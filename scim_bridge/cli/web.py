@@ -14,7 +14,7 @@ from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseExc
 from gunicorn.workers.gthread import ThreadWorker
 from scim2_models import Error
 
-from scim_bridge.app import build, create_app
+from scim_bridge.app import create_app
 from scim_bridge.cli.parent import end_with
 from scim_bridge.settings import Settings
 
@@ -28,11 +28,6 @@ DRAIN_SECONDS = 2.0
 GRACE = 30
 
 log = logging.getLogger(__name__)
-
-
-def calling(settings: Settings) -> int:
-    """How many processes of a running bridge call Identity Center, and share its pace."""
-    return settings.server.processes + 1
 
 
 class Web(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -64,8 +59,7 @@ class Web(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def load(self) -> Flask:
         """The application, made in each worker after it was forked."""
-        bridge = build(self._settings, processes=calling(self._settings))
-        return create_app(self._settings, bridge=bridge)
+        return create_app(self._settings)
 
 
 def _closed(worker: ThreadWorker) -> None:

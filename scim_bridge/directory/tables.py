@@ -595,3 +595,18 @@ locks = Table(
     Column("leased_until", Float, nullable=False),
     Column("number", BigInteger, nullable=False),
 )
+
+# How fast calls follow one another at each door of Identity Center, for all processes together.
+paces = Table(
+    "paces",
+    metadata,
+    Column("door", String(64), primary_key=True),
+    # Calls per second.
+    Column("rate", Float, nullable=False),
+    # When the next call may be sent, until when AWS wants none, and when it throttled last.
+    Column("free_at", Float, nullable=False),
+    Column("stopped_until", Float, nullable=False),
+    Column("halved_at", Float, nullable=False),
+    # The rate at which it throttled. Empty: it never did.
+    Column("halved_from", Float),
+)

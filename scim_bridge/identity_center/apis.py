@@ -18,6 +18,7 @@ from scim_bridge.identity_center.identity_store import IdentityStore
 from scim_bridge.identity_center.instance import Site
 from scim_bridge.identity_center.json_api import JsonApi
 from scim_bridge.identity_center.organizations import Organizations
+from scim_bridge.identity_center.pace import PaceKeeper
 from scim_bridge.identity_center.pacer import Pacer
 from scim_bridge.identity_center.sso_admin import SsoAdmin
 from scim_bridge.identity_center.transport import Transport
@@ -45,10 +46,12 @@ def connect_apis(
     on_change: Callable[[DoorName, Standing], None] | None = None,
     works_elsewhere: Callable[[DoorName, float], bool] = lambda *_: False,
     keys: Keys | None = None,
+    keeper: Callable[[str], PaceKeeper | None] = lambda _: None,
 ) -> Apis:
     """The APIs as the settings name them. They share credentials, but neither pace nor circuit.
 
-    ``on_change`` and ``works_elsewhere`` are those of each door's circuit (see `Circuit`). Nothing
+    ``on_change`` and ``works_elsewhere`` are those of each door's circuit (see `Circuit`);
+    ``keeper`` keeps the pace of a door, by its name: without one each process has its own. Nothing
     is called yet; the instance is looked up by the first call that needs it.
 
     :raises SettingsError: the settings do not say which region.
@@ -60,7 +63,7 @@ def connect_apis(
         return Transport(
             settings,
             door=door,
-            pacer=Pacer(_rate(settings, door)),
+            pacer=Pacer(_rate(settings, door), keeper=keeper(door.name)),
             circuit=Circuit(on_change=told, works_elsewhere=partial(works_elsewhere, door.name)),
         )
 

@@ -10,6 +10,7 @@ from scim_bridge.identity_center.contract import Applied, Center
 from scim_bridge.identity_center.credentials import Keys
 from scim_bridge.identity_center.doors import DoorName, ScimDoor
 from scim_bridge.identity_center.exchange import Answer
+from scim_bridge.identity_center.pace import PaceKeeper
 from scim_bridge.identity_center.pacer import Pacer
 from scim_bridge.identity_center.payloads import (
     ONLY_AT_CREATION,
@@ -237,20 +238,23 @@ def connect(
     on_change: Callable[[Standing], None] | None = None,
     works_elsewhere: Callable[[float], bool] = lambda _: False,
     keys: Keys | None = None,
+    keeper: Callable[[str], PaceKeeper | None] = lambda _: None,
 ) -> Center:
     """An Identity Center as the settings name it. One object serves all threads of a process.
 
     ``on_change`` and ``works_elsewhere`` are the circuit's (see `Circuit`), ``keys`` are
-    credentials to share with other doors. Nothing is called yet.
+    credentials to share with other doors. ``keeper`` keeps the pace of a door, by its name; without
+    one each process has its own. Nothing is called yet.
 
     :raises SettingsError: the settings do not say where it is.
     """
     if settings.write_via == "identity-store":
-        return _over_identity_store(settings, on_change, works_elsewhere, keys)
+        return _over_identity_store(settings, on_change, works_elsewhere, keys, keeper)
+    door = ScimDoor(settings, keys)
     transport = Transport(
         settings,
-        door=ScimDoor(settings, keys),
-        pacer=Pacer(settings.calls_per_second),
+        door=door,
+        pacer=Pacer(settings.calls_per_second, keeper=keeper(door.name)),
         circuit=Circuit(on_change=on_change, works_elsewhere=works_elsewhere),
     )
     return ScimCenter(ScimEndpoint(transport))
@@ -261,6 +265,7 @@ def _over_identity_store(
     on_change: Callable[[Standing], None] | None,
     works_elsewhere: Callable[[float], bool],
     keys: Keys | None,
+    keeper: Callable[[str], PaceKeeper | None],
 ) -> StoreCenter:
     def told(door: DoorName, standing: Standing) -> None:
         if on_change is not None and door == "identity-store":
@@ -269,7 +274,7 @@ def _over_identity_store(
     def heard(door: DoorName, seconds: float) -> bool:
         return door == "identity-store" and works_elsewhere(seconds)
 
-    apis = connect_apis(settings, on_change=told, works_elsewhere=heard, keys=keys)
+    apis = connect_apis(settings, on_change=told, works_elsewhere=heard, keys=keys, keeper=keeper)
     return StoreCenter(apis.identity_store)
 
 

@@ -11,6 +11,7 @@ from scim_bridge.sandbox.app import create_app
 from scim_bridge.sandbox.behaviour import (
     ACCESS_KEY,
     BEARER_TOKEN,
+    DOCUMENTED_RATES,
     IDENTITY_STORE_ID,
     INSTANCE_ARN,
     REGION,
@@ -27,6 +28,7 @@ from scim_bridge.sandbox.server import SandboxServer, serve
 __all__ = [
     "ACCESS_KEY",
     "BEARER_TOKEN",
+    "DOCUMENTED_RATES",
     "IDENTITY_STORE_ID",
     "INSTANCE_ARN",
     "REGION",

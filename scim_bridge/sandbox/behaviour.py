@@ -22,6 +22,8 @@ OWNER_ACCOUNT = "111122223333"
 # What the Identity Store API names as the issuer of externalIds that came by SCIM; AWS documents
 # no form.
 SCIM_ISSUER = f"https://scim.{REGION}.amazonaws.com/{TENANT}"
+# AWS documents one quota of calls per second: of SSO Admin's operations together (5).
+DOCUMENTED_RATES = {"throttle_sso": 20.0}
 
 
 # What is held to a pace of its own.
@@ -73,6 +75,11 @@ class Behaviour:
     outstanding_assignments: int = 10
     # 1.9, 3.2: a page has no more than so many items, whatever is asked for; None: AWS's limits.
     page_size: int | None = None
+    # 5: how many users and groups there may be. What SCIM answers beyond is not documented.
+    most_users: int = 100_000
+    most_groups: int = 100_000
+    # Seconds that every call takes, as the way to AWS and the work there do.
+    latency: float = 0
     # Authenticated calls per second, of the SCIM endpoint and of each API by itself; None never
     # throttles.
     throttle: float | None = None
@@ -138,9 +145,9 @@ def _check(name: str, value: object) -> None:
             fits, wanted = value in _CHOICES[name], f"one of {', '.join(_CHOICES[name])}"
         case _ if isinstance(default, bool):
             fits, wanted = isinstance(value, bool), "true or false"
-        case "assignment_seconds":
+        case "assignment_seconds" | "latency":
             fits, wanted = _is_number(value, least=0), "a number of seconds"
-        case "outstanding_assignments":
+        case "outstanding_assignments" | "most_users" | "most_groups":
             fits, wanted = type(value) is int and value > 0, "a whole number above 0"
         case "page_size":
             fits = value is None or (type(value) is int and value > 0)

@@ -1,6 +1,7 @@
 """How does the Identity Center on this machine treat one call?
 
-    what is blocked -> fault 401/403 -> authentication -> throttle -> fault -> work -> journal
+    latency -> what is blocked -> fault 401/403 -> authentication -> throttle -> fault -> work
+            -> journal
 
 One lock is held from the work to the entry in the journal, so that the journal has the order in
 which things were done.
@@ -68,6 +69,8 @@ class Center:
         return self._treat(api_call(received, request_id=self._make_id()))
 
     def _treat(self, call: Call) -> Outcome:
+        if self.behaviour.latency:
+            self._sleep(self.behaviour.latency)
         try:
             fault = self._admit(call)
         except Refused as refusal:

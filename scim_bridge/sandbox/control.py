@@ -136,7 +136,7 @@ POST   /_sandbox/assignment-faults  what becomes of an assignment that was accep
                             accountId, principalId, operation (create, delete, provision), and so
                             many times  (GET shows, DELETE clears)
 POST   /_sandbox/behaviour  {{"strict_disabled": true, "strict_removals": true, "page_size": 2,
-                            "throttle_sso": 20, "assignment_seconds": 5}}, and what else GET shows
+                            "throttle_sso": 20, "latency": 0.05}}, and what else GET shows
 POST   /_sandbox/reset      forget everybody and everything
 
 Try:

@@ -21,7 +21,7 @@ from scim_bridge.sandbox.api_refusals import (
 )
 from scim_bridge.sandbox.behaviour import IDENTITY_STORE_ID, SCIM_ISSUER, Behaviour
 from scim_bridge.sandbox.pages import paged
-from scim_bridge.sandbox.refusals import Duplicate, NotFound
+from scim_bridge.sandbox.refusals import Duplicate, NotFound, OverQuota
 from scim_bridge.sandbox.rules import RESERVED_NAMES
 from scim_bridge.sandbox.state import (
     Group,
@@ -66,6 +66,8 @@ class IdentityStoreApi:
             return _OPERATIONS[operation](self, asked)
         except Duplicate as error:
             raise conflict("Duplicate value for a unique attribute.", Reason=UNIQUENESS) from error
+        except OverQuota as error:
+            raise ApiRefused("ServiceQuotaExceededException", error.reason) from error
 
     # Users
 

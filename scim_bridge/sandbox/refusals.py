@@ -4,6 +4,7 @@
     +-- Invalid      400  ValidationException
     +-- NotFound     404  ResourceNotFoundException
     +-- Duplicate    409  ConflictException
+    +-- OverQuota    400  ValidationException; the APIs have a name for it
     +-- Failing      any  what a fault or the throttle answers, in SCIM form
     +-- Denied       401, 403, 5xx: answered before the service is reached, not in SCIM form
 
@@ -76,6 +77,13 @@ class Duplicate(Refused):
 
     status = 409
     detail = DUPLICATE
+
+
+class OverQuota(Refused):
+    """There may be no more of them. No SCIM error is documented for it. [inferred]"""
+
+    status = 400
+    detail = VIOLATES_SCHEMA
 
 
 class Failing(Refused):

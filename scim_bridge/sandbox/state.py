@@ -15,7 +15,7 @@ from scim_bridge.sandbox import groups, users
 from scim_bridge.sandbox.behaviour import Behaviour
 from scim_bridge.sandbox.filters import GROUP_FILTERS, USER_FILTERS, parse_filter
 from scim_bridge.sandbox.patches import parse_patch
-from scim_bridge.sandbox.refusals import Duplicate, Invalid, NotFound
+from scim_bridge.sandbox.refusals import Duplicate, Invalid, NotFound, OverQuota
 
 Attributes = dict[str, Any]
 Kept = TypeVar("Kept", bound="Principal")
@@ -175,6 +175,7 @@ class IdentityStore:
         return self._keep_user(kept, extra=extra, created_by=BY_API, updated_by=BY_API)
 
     def _keep_user(self, attributes: Attributes, **more: Any) -> User:
+        _check_quota("users", len(self._users), most=self._behaviour().most_users)
         user = User(**self._new(), attributes=attributes, **more)
         self._user_values.give(user.id, self._unique(users, attributes), instead_of=())
         self._users[user.id], self._groups_of[user.id] = user, {}
@@ -258,6 +259,7 @@ class IdentityStore:
         return self._keep_group(attributes, extra=extra, created_by=BY_API, updated_by=BY_API)
 
     def _keep_group(self, attributes: Attributes, **more: Any) -> Group:
+        _check_quota("groups", len(self._groups), most=self._behaviour().most_groups)
         group = Group(**self._new(), attributes=attributes, **more)
         self._group_values.give(group.id, self._unique(groups, attributes), instead_of=())
         self._groups[group.id], self._members[group.id] = group, {}
@@ -471,3 +473,8 @@ def _found(held: dict[str, Kept], ids: Iterable[str | None]) -> list[Kept]:
 def _has_manager(user: User, manager: str | None) -> bool:
     named = user.attributes.get(users.ENTERPRISE, {}).get("manager", {}).get("value")
     return manager is None or named == manager
+
+
+def _check_quota(kind: str, held: int, *, most: int) -> None:
+    if held >= most:
+        raise OverQuota(f"there are {held} {kind} already, and {most} are allowed")

@@ -49,7 +49,7 @@ class IdentityCenter:
     instance_arn: str | None = None
     # Overrides the hosts of the Identity Store and SSO Admin APIs.
     endpoint_url: str | None = None
-    # The pace the bridge keeps under, in calls per second.
+    # The pace that all processes of the bridge together keep under, in calls per second.
     calls_per_second: float = 10.0
     # How long one call may take, in seconds.
     timeout: float = 20.0

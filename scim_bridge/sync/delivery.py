@@ -44,10 +44,16 @@ class _Request:
 
     deadline: float
     carried: list[Carried] = field(default_factory=list)
+    # Whether it is one of those that may wait at the same time; None: not asked yet.
+    may_wait: bool | None = None
 
 
 class Delivery:
-    """Marks every write in its transaction, and delivers those of requests that can wait."""
+    """Marks every write in its transaction, and delivers those of requests that can wait.
+
+    `at_once`: how many requests may wait for the target at the same time. Others leave their writes
+    to the worker, so that a target that answers slowly never takes all threads. None: any number.
+    """
 
     def __init__(
         self,
@@ -56,6 +62,7 @@ class Delivery:
         marks: Marks,
         intents: Intents,
         wait: float,
+        at_once: int | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.database = database
@@ -63,6 +70,7 @@ class Delivery:
         self.intents = intents
         self.wait = wait
         self.sleep = sleep
+        self._places = None if at_once is None else threading.BoundedSemaphore(at_once)
         self._local = threading.local()
         # Set by `connect`, since the resources are given `written` when they are made.
         self._resources: Resources | None = None
@@ -82,7 +90,7 @@ class Delivery:
         request may still wait for it; the whole write is then tried again.
         """
         request: _Request | None = getattr(self._local, "request", None)
-        impatient = request is None or time.monotonic() >= request.deadline
+        impatient = request is None or not self._may_wait(request)
         key = Key(kind=write.kind, id=write.id)
         leased = self.marks.leased_until(key) is not None
         if leased and not impatient:
@@ -104,6 +112,14 @@ class Delivery:
             )
         )
 
+    def _may_wait(self, request: _Request) -> bool:
+        """Whether a request still has time, and one of the places of those that wait."""
+        if time.monotonic() >= request.deadline:
+            return False
+        if request.may_wait is None:
+            request.may_wait = self._places is None or self._places.acquire(blocking=False)
+        return request.may_wait
+
     # -- Around it ------------------------------------------------------
 
     def carry(self, act: Callable[[], T]) -> T:
@@ -111,19 +127,24 @@ class Delivery:
 
         Raises `Refused` when the target refused the write for good and it was undone.
         """
-        deadline = time.monotonic() + self.wait
-        with self._request(deadline) as request:
-            result = self._in_turn(act, request)
-        for refused in [self._deliver(carried, deadline) for carried in request.carried]:
-            if refused is not None:
-                raise refused
-        return result
+        request = _Request(deadline=time.monotonic() + self.wait)
+        try:
+            with self._written_by(request):
+                result = self._in_turn(act, request)
+            for refused in [self._deliver(one, request.deadline) for one in request.carried]:
+                if refused is not None:
+                    raise refused
+            return result
+        finally:
+            if request.may_wait and self._places is not None:
+                self._places.release()
 
     @contextmanager
-    def _request(self, deadline: float) -> Iterator[_Request]:
-        self._local.request = _Request(deadline=deadline)
+    def _written_by(self, request: _Request) -> Iterator[None]:
+        """What this thread writes in the `with` block is written by the request."""
+        self._local.request = request
         try:
-            yield self._local.request
+            yield
         finally:
             self._local.request = None
 

@@ -74,6 +74,14 @@ def test_its_options_come_before_the_file(port, folder):
     assert (found["page_size"], found["strict_disabled"]) == (2, True)
 
 
+def test_it_keeps_to_the_documented_quota_and_takes_its_time(port):
+    """--quotas throttles SSO Admin alone (AWS documents no other rate); --latency is in ms."""
+    with _sandbox("--port", port, "--quotas", "--latency", "40") as url:
+        found = requests.get(f"{url}/_sandbox/behaviour", timeout=10).json()
+
+    assert (found["throttle"], found["throttle_sso"], found["latency"]) == (None, 20, 0.04)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [("unheard_of = true", "unheard_of: there is no such behaviour"), ("{", "neither JSON")],

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scim_bridge.errors import Refused, Throttled
-from scim_bridge.identity_center.pacer import LONGEST_PAUSE, SLOWEST, Pacer
+from scim_bridge.identity_center.pace import LONGEST_PAUSE, NEAR, SLOWEST
+from scim_bridge.identity_center.pacer import Pacer
 
 
 class Clock:
@@ -76,13 +77,24 @@ def test_answered_calls_raise_the_pace_step_by_step(pacer: Pacer) -> None:
     """Additive increase, up to the configured rate and no further."""
     throttle(pacer)
     rates = []
-    for _ in range(30):
+    for _ in range(150):
         with pacer.turn():
             pass
         rates.append(pacer.rate)
-    assert rates[0] == pytest.approx(5.2)
-    assert rates[1] == pytest.approx(5.4)
+    assert rates[:2] == pytest.approx([5.2, 5.4])
     assert rates[-1] == 10.0
+
+
+def test_near_the_rate_that_was_throttled_the_pace_rises_carefully(pacer: Pacer) -> None:
+    """AWS throttled there a moment ago: the same steps would be throttled again at once."""
+    throttle(pacer)
+    while pacer.rate < NEAR * 10.0:
+        with pacer.turn():
+            pass
+    near = pacer.rate
+    with pacer.turn():
+        pass
+    assert pacer.rate - near == pytest.approx(0.02)
 
 
 def test_a_refused_call_changes_no_pace(pacer: Pacer) -> None:

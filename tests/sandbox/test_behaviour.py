@@ -256,6 +256,45 @@ def _creations_at_the_same_time(sandbox, apis):
     ]
 
 
+OVER_QUOTA = {100_000: [201, 201, "ok"], 1: [201, 400, "ServiceQuotaExceededException"]}
+
+
+@switch("most_users", OVER_QUOTA)
+def _users_beyond_the_quota(sandbox, apis):
+    """5: users in the identity store; 3.6: the name of the error. SCIM's is not documented."""
+    bodies = [
+        {"userName": name, "name": {"givenName": name, "familyName": name}, "displayName": name}
+        for name in ("ada", "bob")
+    ]
+    scim = [sandbox.post("/Users", body).status_code for body in bodies]
+    return [*scim, answer(apis.create_user, "carol")]
+
+
+@switch("most_groups", OVER_QUOTA)
+def _groups_beyond_the_quota(sandbox, apis):
+    """5: groups in the identity store."""
+    names = ({"displayName": name} for name in ("Engineers", "Poets"))
+    scim = [sandbox.post("/Groups", name).status_code for name in names]
+    return [*scim, answer(apis.create_group, "Painters")]
+
+
+@switch("latency", {0: ["answered"] * 2, 30: ["late"] * 2})
+def _how_long_a_call_takes(sandbox, apis):
+    """Not only what is let in takes its time."""
+    patience = 0.05 if sandbox.control("GET", "behaviour").json()["latency"] else 20
+    tokens = (sandbox.session.headers["Authorization"], "Bearer unknown")
+    return [_in_time(sandbox, token, patience) for token in tokens]
+
+
+def _in_time(sandbox, token: str, seconds: float) -> str:
+    url = f"{sandbox.server.scim_endpoint}/Users"
+    try:
+        requests.get(url, headers={"Authorization": token}, timeout=seconds)
+    except requests.ReadTimeout:
+        return "late"
+    return "answered"
+
+
 @switch("page_size", {None: [3, 3, 3], 2: [2, 2, 2], 1: [1, 1, 1]})
 def _a_page(sandbox, apis):
     """1.9, 3.2, 4: an answer may have fewer items than were asked for, and a NextToken."""
@@ -399,6 +438,8 @@ def test_a_file_that_is_no_behaviour_is_refused(text, tmp_path):
         {"assignment_seconds": -1},
         {"assignment_seconds": "1"},
         {"outstanding_assignments": 0},
+        {"most_users": 0},
+        {"latency": -0.1},
         {"throttle_sso": 0},
         {"extension_key_case": "snake"},
         {"sigv4_on_scim": None},

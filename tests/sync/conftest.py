@@ -431,6 +431,7 @@ def assemble(
     def assembled(
         *,
         wait: float = 5.0,
+        at_once: int | None = None,
         coalesce: float = 0.0,
         safety: Safety = Safety(brake=False),  # noqa: B008 - frozen
         switches: Switches = Switches(),  # noqa: B008 - frozen
@@ -478,6 +479,7 @@ def assemble(
                 DeliverySettings(wait=wait, coalesce=coalesce, coalesce_at_most=coalesce * 10),
             ),
             wait=wait,
+            at_once=at_once,
         )
 
         def remember_access(name: str, standing: Standing) -> None:

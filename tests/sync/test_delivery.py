@@ -1,5 +1,6 @@
 """The delivery table of design section 4, row by row, by the faults of the sandbox."""
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from scim_bridge.directory.database import Database
 from scim_bridge.errors import Conflict, DatabaseUnavailable, Refused
 from scim_bridge.plan.policy import Switches
 from scim_bridge.sync.preview import preview
+from scim_bridge.sync.reconciler import Outcome
 from tests.sync.conftest import Directory, Sandbox, eventually
 
 Assemble = Callable[..., Directory]
@@ -840,6 +842,36 @@ def test_a_revocation_that_waits_for_long_is_an_alarm(
 
 
 # -- Left to the worker ------------------------------------------------------------------
+
+
+def test_no_more_requests_wait_at_the_same_time_than_may(
+    assemble: Assemble, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others leave it to the worker, so that a slow target leaves threads to answer with."""
+    directory = assemble(at_once=1)
+    waits, goes_on = threading.Event(), threading.Event()
+    reconcile = directory.reconciler.reconcile
+
+    def slow(*given: Any, **more: Any) -> Outcome:
+        waits.set()
+        assert goes_on.wait(30)
+        return reconcile(*given, **more)
+
+    monkeypatch.setattr(directory.reconciler, "reconcile", slow)
+    first = threading.Thread(target=directory.add_user, args=("ada",))
+    first.start()
+    assert waits.wait(30)
+
+    bob = directory.add_user("bob")
+    assert directory.mark_state("user", bob) == "pending"
+
+    goes_on.set()
+    first.join(30)
+    assert sandbox.names() == {"ada"}
+    carol = directory.add_user("carol")
+    assert directory.mark_state("user", carol) == "clear"
+    directory.deliver()
+    assert sandbox.names() == {"ada", "bob", "carol"}
 
 
 def test_without_a_wait_nothing_is_called_in_the_request(
