@@ -70,6 +70,12 @@ def refuse_unread(database: Database) -> None:
         )
 
 
+def compared(database: Database) -> None:
+    """An operator has compared and lets delivery go on: nothing is asked for any more."""
+    with database.transaction() as connection:
+        connection.execute(delete(tables.runs).where(tables.runs.c.kind == RUN))
+
+
 def _unread(database: Database) -> Sequence[str]:
     query = select(tables.runs.c.counts).where(tables.runs.c.kind == RUN)
     with database.reading() as connection:

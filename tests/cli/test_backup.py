@@ -11,8 +11,11 @@ from pathlib import Path
 import click
 import pytest
 import requests
+from alembic import command as alembic
+from alembic.config import Config
 
 from scim_bridge.cli.copying import sqlite_file
+from scim_bridge.directory import migrations
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.seal_key import load_key
 from scim_bridge.directory.seals import Sealer
@@ -219,6 +222,22 @@ def test_a_restored_bridge_gives_and_takes_nothing_by_itself(
     replaced = Path(done["replaced"])
     assert "eve@example.com" in {n for (n,) in _sql(replaced, "SELECT user_name FROM users")}
     assert stat.S_IMODE(replaced.stat().st_mode) == 0o600
+
+
+def test_a_backup_made_before_an_update_is_restored_after_it(run, database):
+    """An older schema is backed up as it is, and brought to this version's when it is put back."""
+    with database.transaction() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.attributes["connection"] = connection
+        alembic.upgrade(config, "0003")
+    database.close()
+    assert "older version" in run("client", "list", expect=1).stderr
+    run("backup", "backup.db")
+
+    run("restore", "backup.db")
+
+    run("client", "list")
 
 
 def test_a_lost_database_is_restored(run, json_of, file, folder, lived_on):

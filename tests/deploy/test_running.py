@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 from configparser import ConfigParser
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -125,6 +126,15 @@ def test_the_package_is_built_by_what_is_pinned_for_it():
     assert all(pin in checked for pin in pinned)
     assert pins.count("--hash=sha256:") >= len(pinned)
     assert "://" not in pins
+
+
+def test_the_image_has_the_driver_of_the_database_in_the_compose_file():
+    """Where the driver is an extra of the package, the image's requirements have it too."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pins = (DEPLOY / "requirements.txt").read_text(encoding="utf-8")
+
+    for driver in project["optional-dependencies"].get("postgresql", ()):
+        assert re.search(rf"^{re.escape(driver.partition('>')[0])}==", pins, re.MULTILINE)
 
 
 def test_the_image_runs_the_bridge_and_is_not_root(understood):
