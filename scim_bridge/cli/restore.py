@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,19 +17,23 @@ from scim_bridge.directory.backup import Place, Report
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.seals import Sealer, verify
 from scim_bridge.errors import BridgeError, MigrationMissing, OperatorError
+from scim_bridge.scim.credentials import keep_ended
 from scim_bridge.settings import Settings
 from scim_bridge.sync.rewind import rewind
 
 NEXT = """\
 Nothing is sent to Identity Center before `scim-bridge resume`, and what happened after the backup
 is not known. So, in this order:
-  1. `scim-bridge client list`: tokens that were revoked since work again, newer ones do not.
+  1. `scim-bridge client list`: {tokens}
   2. Start the bridge, and have every client push everything once more (a full synchronisation).
   3. `scim-bridge extract`, then `scim-bridge drift`: what Identity Center holds and the backup does
      not know. Who left since is shown as disabled: `scim-bridge deprovision`. Who came since is not
      managed: `scim-bridge adopt`. Where Identity Center is right: `scim-bridge drift --accept`.
   4. `scim-bridge plan --calls`: what would be sent. Then `scim-bridge resume`.
 Erasures that were made since (`scim-bridge purge`) have to be made again."""
+
+REVOKED = "tokens that were revoked since are revoked, newer ones do not work."
+WORKING = "tokens that were revoked since work again, newer ones do not."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +47,8 @@ class Restored:
     replaced: str | None
     # The last seal of the trail.
     head: str
+    # Whether tokens that were revoked since could be seen in the database that was there.
+    tokens_stay_revoked: bool
 
 
 @click.command()
@@ -74,7 +80,7 @@ def command(invocation: Invocation, file: Path, *, as_json: bool) -> None:
     if done.replaced is not None:
         click.echo(f"The database that was there is kept: {done.replaced}")
     click.echo(f"Head of the audit trail: {done.head}")
-    click.echo(advise(NEXT))
+    click.echo(advise(NEXT.format(tokens=REVOKED if done.tokens_stay_revoked else WORKING)))
 
 
 def _restored(settings: Settings, path: Path, file: Path, *, quiet: bool) -> Restored:
@@ -83,20 +89,18 @@ def _restored(settings: Settings, path: Path, file: Path, *, quiet: bool) -> Res
     try:
         with backup.alone(path) as place, progress(quiet=quiet) as step:
             backup.taken_in(file, draft)
-            until, head = _made_ready(settings, draft, file, place, step)
+            ready = _made_ready(settings, draft, file, place, step)
             was_there = place.set_aside(aside)
             place.fill(draft, report=step("restoring"))
     finally:
         backup.discard(draft)
-    return Restored(
-        database=str(path), until=until, replaced=str(aside) if was_there else None, head=head
-    )
+    return replace(ready, database=str(path), replaced=str(aside) if was_there else None)
 
 
 def _made_ready(
     settings: Settings, draft: Path, file: Path, place: Place, step: Callable[[str], Report]
-) -> tuple[float | None, str]:
-    """Check a copy and make it safe to work with. Returns until when it goes, and its head."""
+) -> Restored:
+    """Check a copy and make it safe to work with. Returns what it holds."""
     copy = Database(f"sqlite:///{draft.absolute()}")
     try:
         try:
@@ -108,10 +112,17 @@ def _made_ready(
         with copy.reading() as connection:
             until = connection.scalar(select(func.max(tables.audit.c.at)))
         rewind(copy, reason=_reason(until), facts=_facts(until, place))
+        stay_revoked = _keep_revoked(copy, place)
         sealer = Sealer(copy, key)
         while sealer.seal():
             continue
-        return until, verify(copy, key).head
+        return Restored(
+            database=str(draft),
+            until=until,
+            replaced=None,
+            head=verify(copy, key).head,
+            tokens_stay_revoked=stay_revoked,
+        )
     finally:
         copy.close()
 
@@ -127,8 +138,18 @@ def _reason(until: float | None) -> str:
     return f"restored from a backup of {day(until)}; compare with Identity Center first"
 
 
+def _keep_revoked(copy: Database, place: Place) -> bool:
+    """Revoke what was revoked since the backup. False: nobody can read the database from then."""
+    clients = place.read("SELECT id, revoked_at FROM clients WHERE revoked_at IS NOT NULL")
+    tokens = place.read("SELECT digest, expires_at FROM client_tokens WHERE expires_at IS NOT NULL")
+    if clients is None or tokens is None:
+        return False
+    keep_ended(copy, clients_ended=clients, tokens_ended=tokens)
+    return True
+
+
 def _facts(until: float | None, place: Place) -> dict[str, object]:
     """What the trail must tell: which part of it is no longer in it."""
-    seal = place.last_seal()
-    replaced = None if seal is None else {"seals": seal[0], "head": seal[1]}
+    last = place.read("SELECT id, seal FROM audit_seals ORDER BY id DESC LIMIT 1")
+    replaced = {"seals": last[0][0], "head": last[0][1]} if last else None
     return {"until": when(until), "at": when(time.time()), "replaced": replaced}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scim_bridge.directory import migration
 from scim_bridge.directory.database import SQLITE_BUSY_SECONDS, Database
@@ -182,17 +183,14 @@ class Place:
             _copy_pages(copy, self.connection, report)
         _flush(self.path)
 
-    def last_seal(self) -> tuple[int, str] | None:
-        """Number and seal of the end of the chain that is there, as far as it can be read."""
+    def read(self, statement: str) -> list[tuple[Any, ...]] | None:
+        """Rows of the database that is there. None: it cannot be read."""
         if self.connection is None:
             return None
         try:
-            row = self.connection.execute(
-                "SELECT id, seal FROM audit_seals ORDER BY id DESC LIMIT 1"
-            ).fetchone()
+            return self.connection.execute(statement).fetchall()
         except sqlite3.Error:
             return None
-        return None if row is None else (int(row[0]), str(row[1]))
 
 
 @contextmanager

@@ -155,6 +155,7 @@ def lived_on(run, file, folder, sandbox):
         group = client.add_group("staff", ids["bob"], ids["mia"])
         run("sync")
         run("extract")
+        run("client", "add", "leaked")
         run("backup", str(folder / "backup.db"))
         # Jane and Zoe leave, Bob leaves the group, Tom joins it, Eve is new.
         client.patch(f"/Users/{ids['jane']}", active=False)
@@ -166,6 +167,7 @@ def lived_on(run, file, folder, sandbox):
         client.add_user("eve@example.com")
         run("sync")
         etag = client.send("GET", f"/Groups/{group}")["meta"]["version"]
+        run("client", "revoke", "leaked")
     assert sandbox.members("staff") == {"mia@example.com", "tom@example.com"}
     return {**ids, "staff": group, "etag": etag}
 
@@ -192,6 +194,9 @@ def test_a_restored_bridge_gives_and_takes_nothing_by_itself(
     status = json_of("status")
     assert status["paused"]["reason"].startswith("restored from a backup of ")
     assert "paused" in run("sync", expect=1).stderr
+    # Whose token was revoked stays out.
+    assert done["tokens_stay_revoked"] is True
+    assert [one["name"] for one in json_of("client", "list") if one["revoked"]] == ["leaked"]
     # No ETag of the lost time comes again.
     assert int(version[3:-1]) > int(lived_on["etag"][3:-1])
 
