@@ -32,11 +32,16 @@ _WORDS = {
 
 @click.command()
 @click.option("--repair", is_flag=True, help="Bring back what the bridge applied, now.")
+@click.option(
+    "--accept", is_flag=True, help="Take it over into the directory, except for who is active."
+)
 @json_option
 @audited()
 @pass_invocation
 @click.pass_context
-def command(context: click.Context, invocation: Invocation, *, repair: bool, as_json: bool) -> None:
+def command(
+    context: click.Context, invocation: Invocation, *, repair: bool, accept: bool, as_json: bool
+) -> None:
     """List what differs from what the bridge applied, as the last extraction saw it.
 
     \b
@@ -44,15 +49,20 @@ def command(context: click.Context, invocation: Invocation, *, repair: bool, as_
     extraction. What was put right three times within a day is contested and left.
 
     What nobody in the directory is linked to is listed apart; scim-bridge adopt takes it over. The
-    exit code is 1 if anything differs (with --repair: still differs), 0 if nothing does.
+    exit code is 1 if anything differs (after --repair or --accept: still), 0 if nothing does.
 
     \b
     Example:
       scim-bridge extract && scim-bridge drift
     """
+    if repair and accept:
+        raise click.UsageError("--repair and --accept are opposites; give one of them.")
     with assembled(invocation.settings()) as bridge:
         drift = watch_of(bridge).drift
         found = drift.found()
+        if accept:
+            drift.accept(found)
+            found = drift.found()
         repaired: list[Difference] = []
         if repair:
             refuse_delivery(bridge)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.context import ForkProcess
-from time import sleep
+from time import monotonic, sleep
 
 import structlog
 
@@ -72,6 +72,9 @@ def run(settings: Settings, listener: socket.socket) -> bool:
 
 def _run(settings: Settings, listener: socket.socket) -> bool:
     web = _started("web", lambda: Web(settings, listener).run())
+    # Who does not answer requests does not keep the address open: once those that do have taken
+    # what came before the end, whoever comes later is refused at once, and can go elsewhere.
+    listener.close()
     deliveries = _started("deliveries", lambda: _deliveries(settings))
     try:
         while signal.sigwait(_AWAITED) not in STOPPING:
@@ -204,8 +207,9 @@ def _stop(*processes: ForkProcess) -> None:
     """End what is under way, all at the same time; kill what does not end."""
     for process in processes:
         process.terminate()
+    end = monotonic() + STOP_WITHIN
     for process in processes:
-        process.join(STOP_WITHIN)
+        process.join(max(end - monotonic(), 0.0))
         if process.is_alive():
             log.error("killed, since it did not stop", process=process.name)
             process.kill()

@@ -13,6 +13,7 @@ from scim_bridge.plan.changes import Change
 from scim_bridge.plan.grants import AccessChange
 from scim_bridge.settings import Database as DatabaseSettings
 from scim_bridge.settings import Settings
+from scim_bridge.sync.pause import resume
 
 Call = Change | AccessChange
 
@@ -21,12 +22,14 @@ def rehearse(settings: Settings, database: Database) -> Sequence[Call]:
     """The write calls that a sync would make now, in their order.
 
     Identity Center is read where the sync would read it, and nothing is changed: neither there nor
-    in the directory. What is refused there for good cannot be foreseen.
+    in the directory. What is refused there for good cannot be foreseen. While delivery is paused it
+    is what would be sent if it were not.
     """
     calls: list[Call] = []
     with _copied(database) as copy:
         bridge = build(replace(settings, database=DatabaseSettings(url=copy)), rehearsed=calls)
         try:
+            resume(bridge.database)
             bridge.worker(upkeep=lambda: None).run_once()
         finally:
             bridge.close()

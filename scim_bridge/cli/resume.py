@@ -4,6 +4,7 @@ import click
 
 from scim_bridge.cli.invocation import Invocation, audited, pass_invocation
 from scim_bridge.sync.pause import resume
+from scim_bridge.sync.rewind import compared, refuse_unread
 
 
 @click.command()
@@ -19,5 +20,7 @@ def command(invocation: Invocation) -> None:
       scim-bridge resume
     """
     with invocation.database() as database:
+        refuse_unread(database)
         went_on = resume(database)
+        compared(database)
     click.echo("Delivery goes on." if went_on else "Delivery was not paused.")

@@ -84,6 +84,24 @@ class BridgeLog(Logger):  # type: ignore[misc]  # gunicorn has no types
 class ScimWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """Answers requests in threads. What is no HTTP request is answered with a SCIM error."""
 
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Stop taking connections. At the end, take those that have been made, and close the
+        address: clients that wait for an answer get one, and nobody waits for none.
+        """
+        super().set_accept_enabled(enabled)
+        if enabled or self.alive:
+            return
+        for listener in self.sockets:
+            while self._took(listener):
+                continue
+            listener.close()
+
+    def _took(self, listener: Any) -> bool:
+        """Take a connection that has been made. False: there was none."""
+        before = self.nr_conns
+        self.accept(listener)
+        return bool(self.nr_conns > before)
+
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Answer a request that did not reach the application (RFC 7644, section 3.12)."""
         status, detail = refusal(exc)

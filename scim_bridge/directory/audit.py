@@ -84,6 +84,8 @@ class Action(StrEnum):
     ADOPTED = "adopted"
     # A person was erased on request.
     PURGED = "purged"
+    # The whole directory was put back to a backup: what it recorded afterwards is not in it.
+    RESTORED = "restored"
 
     # Inbound credentials. Kind "client"; its name is among the facts.
     CLIENT_ADDED = "client-added"

@@ -30,18 +30,30 @@ def check(database: Database) -> None:
 
     Raises `MigrationMissing`, which names the command that mends it.
     """
+    if not _is_older(database):
+        return
+    raise MigrationMissing("the database is of an older version; run `scim-bridge db upgrade`")
+
+
+def check_known(database: Database) -> None:
+    """Refuse a database that `upgrade` cannot bring to this version's schema: of a newer one, or
+    without tables. Raises `MigrationMissing`.
+    """
+    _is_older(database)
+
+
+def _is_older(database: Database) -> bool:
     script = ScriptDirectory.from_config(_config())
     with database.reading() as connection:
         present = MigrationContext.configure(connection).get_current_heads()
-    if present == (script.get_current_head(),):
-        return
     known = {revision.revision for revision in script.walk_revisions()}
-    if present and not set(present) <= known:
+    if not set(present) <= known:
         raise MigrationMissing(
             "the database was made by a newer scim-bridge; install that version or restore a backup"
         )
-    state = "is of an older version" if present else "has no tables yet"
-    raise MigrationMissing(f"the database {state}; run `scim-bridge db upgrade`")
+    if not present:
+        raise MigrationMissing("the database has no tables yet; run `scim-bridge db upgrade`")
+    return present != (script.get_current_head(),)
 
 
 def _config() -> Config:

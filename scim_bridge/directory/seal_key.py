@@ -22,7 +22,7 @@ def load_key(settings: Audit, database: Database) -> bytes:
     ``audit.key_file`` it is beside the SQLite database. Raises `SettingsError` when the file is
     missing though rows are sealed, readable for others, or does not hold such a key.
     """
-    path = settings.key_file or _beside(database)
+    path = key_file(settings, database)
     content = _content(path)
     if content is None:
         _refuse_a_second_chain(database, path)
@@ -31,7 +31,10 @@ def load_key(settings: Audit, database: Database) -> bytes:
     return _key(path, content or b"")
 
 
-def _beside(database: Database) -> Path:
+def key_file(settings: Audit, database: Database) -> Path:
+    """Where the key of the seals is. Raises `SettingsError` if nothing says it."""
+    if settings.key_file is not None:
+        return settings.key_file
     if database.path is None:
         raise _unusable("is not set; name the file of the key, outside of the database")
     return database.path.with_name(f"{database.path.name}.audit-key")

@@ -43,6 +43,7 @@ _WORDS: Mapping[Action, str] = {
     Action.PAUSED: "paused all delivery",
     Action.RESUMED: "resumed delivery",
     Action.PURGED: "erased",
+    Action.RESTORED: "restored the directory from a backup",
     Action.DRIFT: "found a change by hand of",
     Action.REPAIRED: "puts right a change by hand of",
     Action.ACCEPTED: "accepted a change by hand of",

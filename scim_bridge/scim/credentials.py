@@ -239,6 +239,30 @@ def revoke(database: Database, name: str, *, clock: Clock = time.time) -> None:
         _record(database, Action.CLIENT_REVOKED, client.id, name, clock)
 
 
+def keep_ended(
+    database: Database,
+    *,
+    clients_ended: Iterable[tuple[str, float]],
+    tokens_ended: Iterable[tuple[str, float]],
+) -> None:
+    """End clients (by id) and tokens (by digest) as they were ended elsewhere. None is revived.
+
+    For a directory that was put back to a backup: what was revoked since stays so.
+    """
+    with database.transaction() as connection:
+        for client_id, at in clients_ended:
+            connection.execute(
+                update(clients)
+                .where(clients.c.id == client_id, clients.c.revoked_at.is_(None))
+                .values(revoked_at=at)
+            )
+        for digest, at in tokens_ended:
+            token = connection.execute(
+                select(client_tokens).where(client_tokens.c.digest == digest)
+            ).all()
+            _end(database, token, at=at)
+
+
 def registrations(database: Database) -> tuple[Registration, ...]:
     """Every client there is and was, by name and age, with its tokens."""
     with database.reading() as connection:

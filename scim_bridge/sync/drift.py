@@ -31,6 +31,7 @@ from scim_bridge.sync.freshness import was_read
 from scim_bridge.sync.grants import to_text
 from scim_bridge.sync.marks import Intent, Key, Marks
 from scim_bridge.sync.observed import Applied, Observations, as_sent
+from scim_bridge.sync.pause import paused
 from scim_bridge.sync.subjects import Subjects
 
 Policy = Literal["repair", "report", "accept"]
@@ -354,17 +355,21 @@ class Drift:
     # -- After an extraction --------------------------------------------
 
     def check(self) -> list[Found]:
-        """Find what differs, tell of each once, and do what `[drift] on_managed` says."""
+        """Find what differs, tell of each once, and do what `[drift] on_managed` says.
+
+        While delivery is paused it is only told: after a restore it is nobody's doing by hand, and
+        an operator decides.
+        """
         found = self.found()
         with self.database.transaction():
             self._remember(found)
-        match self.policy:
+        match "report" if paused(self.database) else self.policy:
             case "report":
                 pass
             case "repair":
                 self.repair(found)
             case "accept":
-                self._accept(found)
+                self.accept(found)
             case _:
                 assert_never(self.policy)
         return self.states(found)
@@ -498,7 +503,8 @@ class Drift:
 
     # -- Taking over ----------------------------------------------------
 
-    def _accept(self, found: Iterable[Difference]) -> None:
+    def accept(self, found: Iterable[Difference]) -> None:
+        """Take over into the directory what is at the target, except for who is active."""
         depth = depths(self.database)
         for difference in sorted(found, key=lambda one: depth.get(one.id, 0)):
             try:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sqlalchemy import Row, and_, case, literal, not_, or_, select, update
+from sqlalchemy import Row, Table, and_, case, exists, literal, not_, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.directory import actor, tables
@@ -177,6 +177,39 @@ class Marks:
                 .values(state="pending", next_attempt_at=now(), attempts=0)
             )
             return result.rowcount
+
+    def doubt(self, links: Table) -> None:
+        """Have the target read again before anything is planned for whoever is linked or marked.
+
+        Nobody is made pending by it. No lease is left: whoever had one is gone.
+        """
+        with self.database.transaction() as connection:
+            marked = exists().where(
+                pending.c.target == self.target,
+                pending.c.kind == links.c.kind,
+                pending.c.resource_id == links.c.resource_id,
+            )
+            columns = {
+                "target": literal(self.target),
+                "kind": links.c.kind,
+                "resource_id": links.c.resource_id,
+                "generation": literal(0),
+                "since": now(),
+                "next_attempt_at": now(),
+                "lease_no": literal(0),
+                **{name: literal(value, pending.c[name].type) for name, value in _CLEARED.items()},
+            }
+            connection.execute(
+                pending.insert().from_select(
+                    list(columns),
+                    select(*columns.values()).select_from(links).where(not_(marked)).distinct(),
+                )
+            )
+            connection.execute(
+                update(pending)
+                .where(pending.c.target == self.target)
+                .values(reread=True, leased_until=None)
+            )
 
     def spare(self, member: str) -> None:
         """Whoever was to be taken out of groups by name, and was held there, is not any more."""

@@ -1,6 +1,7 @@
 """One pass: bring one resource at the target to what the directory wants, under its lease."""
 
 import random
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -72,6 +73,10 @@ class Unsettled(TryLater):
     """The target does what it is asked and shows something else."""
 
 
+class BeingStopped(TryLater):
+    """The process ends: what a pass has yet to do is left to the next one."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What a pass came to."""
@@ -131,6 +136,13 @@ class Reconciler:
         self.call_seconds = call_seconds
         self.quiet = quiet
         self.jitter = jitter
+        self._ending = threading.Event()
+
+    def end_soon(self) -> None:
+        """Have every pass end after the call that it is at. What was done is written down, and the
+        rest is due at once for whoever comes next.
+        """
+        self._ending.set()
 
     def reconcile(
         self, lease: Lease, *, deadline: float | None = None, additions: bool = True
@@ -249,6 +261,11 @@ class Reconciler:
         with self.database.transaction():
             self.marks.renew(this.lease)
             self._write_down(this)
+        self._refuse_to_go_on()
+
+    def _refuse_to_go_on(self) -> None:
+        if self._ending.is_set():
+            raise BeingStopped("the bridge was stopped in the middle, and goes on when it runs")
 
     def _write_down(self, this: _Pass) -> None:
         if this.endings:
@@ -263,6 +280,7 @@ class Reconciler:
 
     def _for_next_page(self, this: _Pass) -> float:
         """The time of a list's next page: a long list must not outlast the lease."""
+        self._refuse_to_go_on()
         self.marks.renew(this.lease)
         return self._deadline(this)
 
@@ -488,6 +506,8 @@ class Reconciler:
 
     def _pause(self, mark: Mark, error: TargetError) -> float:
         """How long to wait before the next try, in seconds."""
+        if isinstance(error, BeingStopped):
+            return 0.0
         if isinstance(error, CircuitOpen | DoorClosed):
             return self._until_next_probe()
         # Everybody who leaves meanwhile waits for the same permission.

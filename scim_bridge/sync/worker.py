@@ -147,12 +147,14 @@ class Worker:
         )
         self.upkeep = upkeep
         self.background = background
+        self._end_passes = reconciler.end_soon
         self._stopping = threading.Event()
         self._defect: Exception | None = None
 
     def stop(self) -> None:
-        """End `run` once what is under way has ended."""
+        """End `run` once the calls that are under way have ended."""
         self._stopping.set()
+        self._end_passes()
 
     def run(self) -> None:
         """Work until `stop` is called. A database that does not answer is waited for."""

@@ -123,9 +123,9 @@ def in_front_of(
 
 
 @contextmanager
-def client_of(file: Path, *, entitlements: bool = False) -> Iterator[Client]:
+def client_of(file: Path, *, name: str = "hr", entitlements: bool = False) -> Iterator[Client]:
     """A client of the bridge with these settings."""
-    token = new_token(file, entitlements=entitlements)
+    token = new_token(file, name, entitlements=entitlements)
     app = create_app(load(file, {}))
     bridge: Bridge = app.extensions["bridge"]
     try:

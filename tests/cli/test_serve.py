@@ -154,9 +154,14 @@ def test_its_first_line_says_where_everything_is(server, folder):
 
 
 def test_a_request_under_way_is_answered_before_the_end(server, sandbox, folder):
-    """SIGTERM lets what is under way end, and leaves no process and exit code 0."""
+    """SIGTERM lets what is under way end, and leaves no process and exit code 0.
+
+    A connection that is kept alive and idle is closed, and nobody new is kept waiting for the end:
+    who comes while it stops is refused at once, and can go to another bridge.
+    """
     answered = []
-    with serving(in_front_of(server, folder)) as served:
+    with serving(in_front_of(server, folder)) as served, requests.Session() as idle:
+        idle.get(f"{served.url}/healthz", timeout=10)
         family = served.family()
         sandbox.fault("CreateUser", delay=5.0, times=1)
         client = threading.Thread(
@@ -168,7 +173,10 @@ def test_a_request_under_way_is_answered_before_the_end(server, sandbox, folder)
         # What is committed is on its way to Identity Center, where it takes its time.
         until(lambda: served.sent("GET", "/Users")["totalResults"] == 1)
 
-        assert served.stop() == 0
+        served.process.send_signal(signal.SIGTERM)
+        until(lambda: _is_refused(served.url), within=4)
+        assert not answered, "whoever came was only refused when all had ended"
+        assert served.process.wait(timeout=60) == 0
         client.join()
 
     # The database is one file again: whoever copies it has all of it.
@@ -324,6 +332,16 @@ def _create(served, names, answered):
                 answered.append(name)
         except requests.RequestException:
             return
+
+
+def _is_refused(url):
+    try:
+        requests.get(f"{url}/healthz", timeout=1)
+    except requests.ConnectionError as error:
+        return "refused" in str(error)
+    except requests.Timeout:
+        return False
+    return False
 
 
 def _children(served, *, of):

@@ -225,7 +225,7 @@ def test_an_assignment_that_was_taken_away_by_hand_is_given_again(watched):
 
 def adopt_grants(watched: Watched) -> None:
     """Take over the assignments that were made by hand."""
-    watched.parts.drift._accept(watched.parts.drift.found())
+    watched.parts.drift.accept(watched.parts.drift.found())
     assert watched.found() == []
 
 
