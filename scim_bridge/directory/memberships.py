@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, func, insert, not_, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, not_, select, update
 
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.tables import groups, memberships
@@ -195,18 +195,22 @@ def members(database: Database, group_ids: Iterable[str]) -> dict[str, list[str]
     return found
 
 
+# Made once, since it is asked with almost every read of a user.
+_GROUPS_OF = (
+    select(_columns.member_id, _columns.group_id, groups.c.display_name)
+    .join(groups, groups.c.id == _columns.group_id)
+    .where(_columns.member_id.in_(bindparam("ids", expanding=True)), CURRENT)
+    .group_by(_columns.member_id, _columns.group_id, groups.c.display_name)
+    .order_by(func.min(memberships.c.id))
+)
+
+
 def groups_of(database: Database, member_ids: Iterable[str]) -> dict[str, list[Membership]]:
     """The groups each user is in, in the order in which they came."""
     found: dict[str, list[Membership]] = {}
     with database.reading() as connection:
         for chunk in chunks(member_ids):
-            rows = connection.execute(
-                select(_columns.member_id, _columns.group_id, groups.c.display_name)
-                .join(groups, groups.c.id == _columns.group_id)
-                .where(_columns.member_id.in_(chunk), CURRENT)
-                .group_by(_columns.member_id, _columns.group_id, groups.c.display_name)
-                .order_by(func.min(memberships.c.id))
-            )
+            rows = connection.execute(_GROUPS_OF, {"ids": chunk})
             for member_id, group_id, display in rows:
                 found.setdefault(member_id, []).append(
                     Membership(group_id=group_id, display=display)

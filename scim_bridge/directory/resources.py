@@ -32,10 +32,13 @@ from scim2_models import (
 from scim2_server.storage import ScimStorage, SearchPage
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     FromClause,
     Row,
     Select,
+    Subquery,
     Table,
+    bindparam,
     func,
     insert,
     literal,
@@ -54,6 +57,7 @@ from scim_bridge.directory import (
     memberships,
     nesting,
     representation,
+    texts,
     uniqueness,
 )
 from scim_bridge.directory.assignments import NO_TURN, Turn
@@ -65,9 +69,10 @@ from scim_bridge.directory.documents import Document, document_of, grants_of, is
 from scim_bridge.directory.entitlements import Stated, named_by_arn
 from scim_bridge.directory.kinds import GROUP, USER, Kind, kind_named, kind_of
 from scim_bridge.directory.memberships import NO_MOVES, Moves
-from scim_bridge.directory.pages import Order, page_by_cursor, page_by_index
+from scim_bridge.directory.pages import Order, Page, page_by_cursor, page_by_index
 from scim_bridge.directory.representation import Provisioning, unprovisioned
 from scim_bridge.directory.tables import groups, users
+from scim_bridge.directory.texts import Publisher
 from scim_bridge.directory.write import Kind as KindName
 from scim_bridge.directory.write import Write
 from scim_bridge.errors import OperatorError
@@ -88,6 +93,20 @@ MemberList = Literal["given", "replaced", "kept"]
 
 # `[groups] nested`: what becomes of a group that a client puts into a group.
 NestedGroups = Literal["skip", "flatten"]
+
+
+# Which columns of a kind of resources are read.
+Columns = Callable[[Kind], Sequence[ColumnElement[Any]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextPage:
+    """A page of a search as texts, with the positions of the pages beside it."""
+
+    total: int
+    texts: Sequence[str]
+    next: dict[str, Any] | None = None
+    previous: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,19 +219,106 @@ class Resources(ScimStorage):
         Raises `InvalidFilterException`, `InvalidPathException` (what cannot be sorted by) and
         `InvalidCursorException`.
         """
-        kinds = [kind_of(resource_type) for resource_type in resource_types]
-        with self.database.reading() as connection:
-            order = self._order(kinds, search_request)
-            total = connection.scalar(select(func.count()).select_from(order.collection))
-            count = search_request.count
-            if count == 0:
-                return SearchPage(total, [])
-            if search_request.cursor is None:
-                page = page_by_index(connection, order, search_request.start_index_0 or 0, count)
-            else:
-                page = page_by_cursor(connection, order, position, count)
+        with self.database.reading():
+            kinds = [kind_of(resource_type) for resource_type in resource_types]
+            total, page = self._page(kinds, search_request, position, representation.columns)
             found = self._resources(kinds, page.rows, search_request)
             return SearchPage(total, found, page.next, page.previous)
+
+    def _page(
+        self,
+        kinds: Sequence[Kind],
+        search_request: SearchRequest[Any],
+        position: Any,
+        columns: Columns,
+    ) -> tuple[int, Page]:
+        """How many resources of these kinds match, and the rows of a page of them."""
+        connection = self.database.connection
+        order, count = self._order(kinds, search_request), search_request.count
+
+        def fetch(page: Subquery, terms: Sequence[ColumnElement[Any]]) -> Sequence[Row[Any]]:
+            return _whole_rows(connection, kinds, columns, page, terms)
+
+        def counted() -> int:
+            every = select(func.count()).select_from(order.collection)
+            return connection.scalar(every) or 0
+
+        if count == 0:
+            return counted(), Page(rows=())
+        if search_request.cursor is not None:
+            page = page_by_cursor(connection, order, fetch, position, count)
+            return counted(), page
+        start = search_request.start_index_0 or 0
+        page = page_by_index(order, fetch, start, count)
+        if page.rows and (count is None or len(page.rows) < count):
+            # It is the last page, so nothing has to be counted.
+            return start + len(page.rows), page
+        return counted(), page
+
+    # -- Reading as JSON that is ready to be sent -----------------------------------
+
+    def stored(self, resource_type: ResourceType, resource_id: str) -> Row[Any]:
+        """The row of a live resource, as a `scim_bridge.directory.texts.Stored`.
+
+        Raises `NotFoundException` when there is none of this type with this id.
+        """
+        kind = kind_of(resource_type)
+        with self.database.reading() as connection:
+            row = connection.execute(_STORED[kind], {"id": resource_id}).first()
+        if row is None:
+            raise _not_found(kind, resource_id)
+        return row
+
+    def text(
+        self,
+        resource_type: ResourceType,
+        row: Row[Any],
+        parameters: ResponseParameters[Any],
+        publisher: Publisher,
+    ) -> str:
+        """The text of a row that `stored` gave, for parameters for which texts suffice."""
+        (found,) = self._texts([kind_of(resource_type)], [row], parameters, publisher)
+        return found
+
+    def search_texts(
+        self,
+        resource_types: Sequence[ResourceType],
+        search_request: SearchRequest[Any],
+        publisher: Publisher,
+        *,
+        position: Any = None,
+    ) -> TextPage:
+        """The same page as `search` gives, as texts, for parameters for which those suffice."""
+        with self.database.reading():
+            kinds = [kind_of(resource_type) for resource_type in resource_types]
+            total, page = self._page(kinds, search_request, position, texts.columns)
+            found = self._texts(kinds, page.rows, search_request, publisher)
+            return TextPage(total=total, texts=found, next=page.next, previous=page.previous)
+
+    def _texts(
+        self,
+        kinds: Sequence[Kind],
+        rows: Sequence[Row[Any]],
+        parameters: ResponseParameters[Any],
+        publisher: Publisher,
+    ) -> list[str]:
+        """The texts of rows of several kinds, in the order of the rows."""
+        built: dict[tuple[str, str], str] = {}
+        for kind in dict.fromkeys(kinds):
+            of_kind = [row for row in rows if row.kind == kind.name]
+            made = texts.texts(
+                self.database,
+                kind,
+                self.models[kind.type_name],
+                of_kind,
+                parameters,
+                publisher,
+                self.provisioning,
+            )
+            built.update(
+                ((kind.name, row.id), text) for row, text in zip(of_kind, made, strict=True)
+            )
+        return [built[row.kind, row.id] for row in rows]
 
     def find_user(self, user_name: str) -> StoredUser | None:
         """The live user of a name, or else the one deleted last."""
@@ -231,7 +337,7 @@ class Resources(ScimStorage):
         with self.database.reading() as connection:
             row = connection.execute(query.with_for_update() if locked else query).first()
         if row is None:
-            raise NotFoundException(detail=f"{kind.type_name} {resource_id!r} not found")
+            raise _not_found(kind, resource_id)
         return row
 
     def _order(self, kinds: Sequence[Kind], search_request: SearchRequest[Any]) -> Order:
@@ -253,10 +359,6 @@ class Resources(ScimStorage):
         query = select(
             literal(kind.name).label("kind"),
             columns.id,
-            columns.document,
-            columns.created,
-            columns.last_modified,
-            columns.version,
             _sort_value(search_request, model, table).label("sort_value"),
         ).where(columns.deleted_at.is_(None))
         if search_request.filter is None:
@@ -892,6 +994,48 @@ class Resources(ScimStorage):
                 among = (table.c.id.in_(chunk), table.c.deleted_at.is_(None))
                 found.update(connection.scalars(select(table.c.id).where(*among)))
         return found
+
+
+def _not_found(kind: Kind, resource_id: str | None) -> NotFoundException:
+    return NotFoundException(detail=f"{kind.type_name} {resource_id!r} not found")
+
+
+def _stored_statement(kind: Kind) -> Select[Any]:
+    """The row of a live resource by its id. Made once, since it is asked so often."""
+    table = kind.table
+    return select(literal(kind.name).label("kind"), *texts.columns(kind)).where(
+        table.c.id == bindparam("id"), table.c.deleted_at.is_(None)
+    )
+
+
+_STORED = {kind: _stored_statement(kind) for kind in (USER, GROUP)}
+
+
+def _whole_rows(
+    connection: Connection,
+    kinds: Sequence[Kind],
+    columns: Columns,
+    page: Subquery,
+    terms: Sequence[ColumnElement[Any]],
+) -> Sequence[Row[Any]]:
+    """The rows of a page with these columns, in its order."""
+    if len(kinds) == 1:
+        return connection.execute(_joined(kinds[0], columns, page).order_by(*terms)).all()
+    found = {
+        (row.kind, row.id): row
+        for kind in dict.fromkeys(kinds)
+        for row in connection.execute(_joined(kind, columns, page))
+    }
+    ordered = connection.execute(select(page.c.kind, page.c.id).order_by(*terms))
+    return [found[kind, resource_id] for kind, resource_id in ordered]
+
+
+def _joined(kind: Kind, columns: Columns, page: Subquery) -> Select[Any]:
+    return (
+        select(page.c.kind, page.c.sort_value, *columns(kind))
+        .join_from(page, kind.table, kind.table.c.id == page.c.id)
+        .where(page.c.kind == kind.name)
+    )
 
 
 def _expect(row: Row[Any], version: str | None) -> None:

@@ -7,6 +7,7 @@ Center. The steps of a Bulk request are written one by one and left to the worke
 
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Protocol, TypeVar, cast
 
 from scim2_models import (
@@ -22,6 +23,7 @@ from scim2_models import (
     ResourceType,
     ResponseParameters,
     SCIMException,
+    SearchRequest,
     UniquenessException,
 )
 from scim2_server.bulk import BulkStep
@@ -31,11 +33,12 @@ from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.routing import Operation
 
-from scim_bridge.directory import audit
+from scim_bridge.directory import audit, texts
 from scim_bridge.directory.audit import Action
 from scim_bridge.directory.documents import grants_of
 from scim_bridge.directory.entitlements import Stated, extension_of
 from scim_bridge.directory.kinds import kind_of
+from scim_bridge.directory.representation import etag
 from scim_bridge.directory.resources import Resources
 from scim_bridge.scim.admission import Admitted, deactivation
 from scim_bridge.scim.authentication import caller
@@ -44,6 +47,7 @@ from scim_bridge.scim.entitlements import named_for_removal
 from scim_bridge.scim.members import MemberChanges, taken_apart
 from scim_bridge.scim.provider import Group, Member, User
 from scim_bridge.scim.service import Service
+from scim_bridge.scim.text_answers import Addresses, TextResponse
 
 T = TypeVar("T")
 
@@ -80,16 +84,61 @@ class Handler(ScimHandler):
     # -- Reads: one consistent state, without the lock of a write -------
 
     def query(self, request: ScimRequest) -> ScimResponse:
-        with self.storage.reading():
-            return super().query(request)
+        """Read a resource (RFC 7644, section 3.4.1)."""
+        with self.service.provider, self.storage.reading():
+            resource_type, resource_id = self._target(request, Operation.query)
+            parameters = self.service.read_response_parameters(resource_type, request.query)
+            if not texts.suffice(parameters):
+                return super().query(request)
+            row = self.storage.stored(resource_type, resource_id)
+            location = self.service.resource_location(request.base_url, resource_type, row.id)
+            headers = {"Content-Location": location, "ETag": etag(row)}
+            if not self.service.read_conditions(request).check(etag(row), "GET"):
+                return ScimResponse(HTTPStatus.NOT_MODIFIED, None, headers)
+            text = self.storage.text(
+                resource_type, row, parameters, self._addresses(request.base_url)
+            )
+            return TextResponse(HTTPStatus.OK, None, {**headers, "Location": location}, text)
 
     def search(self, request: ScimRequest) -> ScimResponse:
-        with self.storage.reading():
-            return super().search(request)
+        """Search with GET, of one type or of all (RFC 7644, section 3.4.2)."""
+        return self._search(
+            request,
+            Operation.search,
+            lambda types: self.service.read_search_query(types, request.query),
+        )
 
     def search_with_body(self, request: ScimRequest) -> ScimResponse:
-        with self.storage.reading():
-            return super().search_with_body(request)
+        """Search with POST on ".search" (RFC 7644, section 3.4.3)."""
+        return self._search(
+            request,
+            Operation.search_with_body,
+            lambda types: self.service.read_search_body(
+                types, request.body, request.header("Content-Type")
+            ),
+        )
+
+    def _search(
+        self,
+        request: ScimRequest,
+        operation: Operation,
+        read: Callable[[list[ResourceType]], tuple[SearchRequest[Any], Any]],
+    ) -> ScimResponse:
+        with self.service.provider, self.storage.reading():
+            target = self.service.route(request, operation)
+            types = self.service.searched_types(target.endpoint)
+            allowed = self.service.authorized_types(request, target, types)
+            asked, position = read(types)
+            if not texts.suffice(asked):
+                found = self.storage.search(allowed, asked, position=position)
+                return self.service.search_response(request.base_url, types, found, asked)
+            page = self.storage.search_texts(
+                allowed, asked, self._addresses(request.base_url), position=position
+            )
+            return self.service.text_page_response(types, page, asked)
+
+    def _addresses(self, base_url: str) -> Addresses:
+        return Addresses(service=self.service, base_url=base_url)
 
     # -- Writes of a single request -------------------------------------
 

@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, Response, g, request
 from scim2_flask import ScimServer
 from scim2_models import InvalidSyntaxException, InvalidValueException, SCIMException
 from scim2_server.requests import ScimRequest
+from scim2_server.responses import ScimResponse
 from scim2_server.service import SEARCH_REQUEST_PARAMETERS
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException, NotFound
@@ -24,6 +25,7 @@ from scim_bridge.scim.handler import Carrier, Handler
 from scim_bridge.scim.provider import Provider
 from scim_bridge.scim.routing import allowed, target
 from scim_bridge.scim.service import Service
+from scim_bridge.scim.text_answers import TextResponse
 from scim_bridge.scim.tolerances import Tolerances
 from scim_bridge.settings import Settings
 
@@ -110,6 +112,14 @@ class Server(ScimServer):
         except Exception as error:
             raise InvalidSyntaxException(detail="The body was not sent as announced") from error
         return body
+
+    @staticmethod
+    def _to_response(scim_response: ScimResponse) -> Response:
+        if isinstance(scim_response, TextResponse):
+            return Response(
+                scim_response.text, status=scim_response.status, headers=scim_response.headers
+            )
+        return ScimServer._to_response(scim_response)
 
     def _authenticate(self) -> None:
         authorization = request.headers.get("Authorization")

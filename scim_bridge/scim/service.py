@@ -35,6 +35,8 @@ from scim2_server.routing import Operation, Target
 from scim2_server.storage import SearchPage
 
 from scim_bridge.directory.catalogue import Catalogue
+from scim_bridge.directory.resources import TextPage
+from scim_bridge.directory.texts import in_order
 from scim_bridge.errors import Conflict, DatabaseUnavailable, Refused
 from scim_bridge.scim import words
 from scim_bridge.scim.admission import Admission, Admitted
@@ -54,6 +56,7 @@ from scim_bridge.scim.reading import (
     read_resource,
 )
 from scim_bridge.scim.shape import Shape, canonical_values, shape_of
+from scim_bridge.scim.text_answers import list_response
 from scim_bridge.scim.tolerances import Tolerances
 from scim_bridge.settings import Settings
 
@@ -249,14 +252,37 @@ class Service(Protocol):
     ) -> ScimResponse:
         """A page, with what is returned on request only: the library forgets what was asked for."""
         response = super().search_response(base_url, resource_types, page, search_request)
+        body = cast("dict[str, Any]", response.body)
         if search_request.attributes and page.resources:
-            cast("dict[str, Any]", response.body)["Resources"] = [
+            body["Resources"] = [
                 self.publish(base_url, resource).model_dump(
                     scim_ctx=Context.RESOURCE_QUERY_RESPONSE, response_parameters=search_request
                 )
                 for resource in page.resources
             ]
+        if "Resources" in body:
+            body["Resources"] = [in_order(shown) for shown in body["Resources"]]
         return response
+
+    def text_page_response(
+        self,
+        resource_types: list[ResourceType],
+        page: TextPage,
+        search_request: SearchRequest[Any],
+    ) -> ScimResponse:
+        """The same for a page of texts."""
+        by_cursor = search_request.cursor is not None
+        beside = (page.next, page.previous) if by_cursor else (None, None)
+        next_cursor, previous_cursor = (
+            self._seal(resource_types, search_request, position) for position in beside
+        )
+        return list_response(
+            page.texts,
+            total=page.total,
+            start_index=None if by_cursor else search_request.start_index,
+            next_cursor=next_cursor,
+            previous_cursor=previous_cursor,
+        )
 
     def reference_location(self, base_url: str, reference: str) -> str:
         """The URL of a reference. It may be relative to the resource that holds it, as

@@ -162,7 +162,7 @@ def _lines(
     return found
 
 
-_say = partial(print, file=sys.stderr, flush=True)  # noqa: T203
+_say = partial(print, file=sys.stderr, flush=True)
 
 if __name__ == "__main__":
     main()
