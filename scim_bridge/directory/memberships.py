@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, not_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, insert, not_, select, update
 
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.tables import groups, memberships
@@ -195,14 +195,19 @@ def members(database: Database, group_ids: Iterable[str]) -> dict[str, list[str]
     return found
 
 
-# Made once, since it is asked with almost every read of a user.
-_GROUPS_OF = (
-    select(_columns.member_id, _columns.group_id, groups.c.display_name)
-    .join(groups, groups.c.id == _columns.group_id)
-    .where(_columns.member_id.in_(bindparam("ids", expanding=True)), CURRENT)
-    .group_by(_columns.member_id, _columns.group_id, groups.c.display_name)
-    .order_by(func.min(memberships.c.id))
-)
+def _groups_where(is_member: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    return (
+        select(_columns.member_id, _columns.group_id, groups.c.display_name)
+        .join(groups, groups.c.id == _columns.group_id)
+        .where(is_member, CURRENT)
+        .group_by(_columns.member_id, _columns.group_id, groups.c.display_name)
+        .order_by(func.min(memberships.c.id))
+    )
+
+
+# Made once, since they are asked with almost every read: of one user, and of several.
+_GROUPS_OF_ONE = _groups_where(_columns.member_id == bindparam("id"))
+_GROUPS_OF = _groups_where(_columns.member_id.in_(bindparam("ids", expanding=True)))
 
 
 def groups_of(database: Database, member_ids: Iterable[str]) -> dict[str, list[Membership]]:
@@ -210,7 +215,10 @@ def groups_of(database: Database, member_ids: Iterable[str]) -> dict[str, list[M
     found: dict[str, list[Membership]] = {}
     with database.reading() as connection:
         for chunk in chunks(member_ids):
-            rows = connection.execute(_GROUPS_OF, {"ids": chunk})
+            if len(chunk) == 1:
+                rows = connection.execute(_GROUPS_OF_ONE, {"id": chunk[0]})
+            else:
+                rows = connection.execute(_GROUPS_OF, {"ids": chunk})
             for member_id, group_id, display in rows:
                 found.setdefault(member_id, []).append(
                     Membership(group_id=group_id, display=display)

@@ -7,7 +7,7 @@ memberships. `scim_bridge.directory.representation` makes the same as models.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -195,7 +195,11 @@ def _time(at: float) -> str:
 
 def _address(publisher: Publisher, kind: Kind) -> str:
     """The URL of a resource up to its id, as JSON has it between quotes."""
-    return _escaped(publisher.address(f"{kind.type_name}s/-").removesuffix("-"))
+    return _escaped(_base(publisher, kind))
+
+
+def _base(publisher: Publisher, kind: Kind) -> str:
+    return publisher.address(f"{kind.type_name}s/-").removesuffix("-")
 
 
 def _escaped(text: str) -> str:
@@ -212,14 +216,15 @@ def _entries(
     if kind is GROUP and not rows[0].nested:
         return _members(database, [row.id for row in rows], _address(publisher, USER))
     listed = representation.entries(database, kind, [row.id for row in rows], nested=rows[0].nested)
+    bases = {f"{each.type_name}s": _base(publisher, each) for each in (USER, GROUP)}
     return {
-        id_: ", ".join(_entry(entry, publisher.address) for entry in entries)
-        for id_, entries in listed.items()
+        id_: ", ".join(_entry(entry, bases) for entry in entries) for id_, entries in listed.items()
     }
 
 
-def _entry(entry: Document, address: Callable[[str], str]) -> str:
-    return json.dumps({**entry, "$ref": address(entry["$ref"])})
+def _entry(entry: Document, bases: Mapping[str, str]) -> str:
+    endpoint, _, resource_id = entry["$ref"].partition("/")
+    return json.dumps({**entry, "$ref": f"{bases[endpoint]}{resource_id}"})
 
 
 def _members(database: Database, group_ids: Sequence[str], address: str) -> Mapping[str, str]:

@@ -1,6 +1,6 @@
 """How is a SCIM request read, allowed and answered? The protocol without storage."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from itertools import groupby
 from typing import Any, TypeVar, cast
@@ -70,6 +70,10 @@ MAX_PROBLEMS = 20
 RETRY_AFTER = 10
 
 _MAKE_ENTRIES = {"unmatched_path_filter": ScimPolicy.UnmatchedPathFilter.create}
+
+_SELECTIONS = frozenset({"attributes", "excludedAttributes"})
+# What is returned when nothing is selected.
+_EVERYTHING = ResponseParameters[Any]()
 
 _WRITES = frozenset({Operation.create, Operation.replace, Operation.patch, Operation.delete})
 
@@ -175,6 +179,13 @@ class Service(Protocol):
             )
         self.ensure_json(content_type)
         return decoded(body)
+
+    def read_response_parameters(
+        self, resource_type: ResourceType, query: Mapping[str, str]
+    ) -> ResponseParameters[Any]:
+        if not _SELECTIONS & query.keys():
+            return _EVERYTHING
+        return super().read_response_parameters(resource_type, query)
 
     def read_search(
         self, resource_types: list[ResourceType], payload: Any
