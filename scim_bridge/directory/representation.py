@@ -42,9 +42,20 @@ def unprovisioned(_kind: KindName, _id: str) -> None:
     """Nothing is known of any target."""
 
 
-def etag(row: Row[Any]) -> str:
+class Versioned(Protocol):
+    """A row, or what was read of it."""
+
+    @property
+    def version(self) -> int: ...
+
+
+def etag(row: Versioned | Row[Any]) -> str:
     """The version of a row as SCIM shows it (RFC 7644 §3.14)."""
-    return f'W/"{row.version}"'
+    return etag_of(row.version)
+
+
+def etag_of(version: int) -> str:
+    return f'W/"{version}"'
 
 
 def columns(kind: Kind) -> tuple[ColumnElement[Any], ...]:

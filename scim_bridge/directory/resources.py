@@ -110,6 +110,15 @@ class TextPage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GroupName:
+    """What has to be known of a group before its members are changed."""
+
+    id: str
+    display_name: str
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoredUser:
     """A user's row, live or deleted."""
 
@@ -320,6 +329,11 @@ class Resources(ScimStorage):
             )
         return [built[row.kind, row.id] for row in rows]
 
+    def group_named(self, group_id: str) -> GroupName:
+        """The name and version of a live group. Raises `NotFoundException`."""
+        row = self._row(GROUP, group_id)
+        return GroupName(id=row.id, display_name=row.display_name, version=row.version)
+
     def find_user(self, user_name: str) -> StoredUser | None:
         """The live user of a name, or else the one deleted last."""
         with self.database.reading() as connection:
@@ -332,10 +346,9 @@ class Resources(ScimStorage):
             return None if row is None else StoredUser(**row._mapping)
 
     def _row(self, kind: Kind, resource_id: str | None, *, locked: bool = False) -> Row[Any]:
-        table = kind.table
-        query = select(table).where(table.c.id == resource_id, table.c.deleted_at.is_(None))
+        query = (_LOCKED if locked else _LIVE)[kind]
         with self.database.reading() as connection:
-            row = connection.execute(query.with_for_update() if locked else query).first()
+            row = connection.execute(query, {"id": resource_id}).first()
         if row is None:
             raise _not_found(kind, resource_id)
         return row
@@ -387,18 +400,27 @@ class Resources(ScimStorage):
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         """Store a new resource under an id of the directory's own.
 
+        Raises what `insert` raises.
+        """
+        with self.database.transaction():
+            return self.get(resource_type, self.insert(resource_type, resource))
+
+    def insert(self, resource_type: ResourceType, resource: Resource[Any]) -> str:
+        """Store a new resource under an id of the directory's own, and return that.
+
         Raises `UniquenessException` naming the attribute, and `InvalidValueException` for a member
         that is neither a live user nor a live group.
         """
         kind = kind_of(resource_type)
-        document, granted = document_of(resource), Stated(grants=grants_of(resource))
+        document, grants = document_of(resource), grants_of(resource)
         with self.database.transaction():
             at, resource_id = self._now(), self.new_id()
             self._insert(kind, resource_id, document, at)
-            moves = NO_MOVES
+            moves, turn = NO_MOVES, NO_TURN
             if kind is GROUP:
                 moves = self._add(resource_id, _member_ids(resource), at)
-            turn = self._state(kind, resource_id, granted, at)
+            if grants:
+                turn = self._state(kind, resource_id, Stated(grants=grants), at)
             self._raise_moved(moves)
             self._tell(
                 Write(
@@ -414,7 +436,7 @@ class Resources(ScimStorage):
                 ),
                 at,
             )
-            return self.get(resource_type, resource_id)
+            return resource_id
 
     def update(
         self,
@@ -696,12 +718,9 @@ class Resources(ScimStorage):
     def _insert(self, kind: Kind, resource_id: str, document: Document, at: float) -> None:
         columns = kind.columns(document)
         uniqueness.refuse_taken(self.database, kind, resource_id, columns)
+        row = {"id": resource_id, "created": at, "last_modified": at, "version": 1, **columns}
         with uniqueness.translated(kind), self.database.transaction() as connection:
-            connection.execute(
-                insert(kind.table).values(
-                    id=resource_id, created=at, last_modified=at, version=1, **columns
-                )
-            )
+            connection.execute(insert(kind.table), row)
 
     def _rewrite(
         self,
@@ -760,7 +779,8 @@ class Resources(ScimStorage):
     ) -> tuple[str, ...]:
         """Write a row's next version. Returns the groups that a user lost by it."""
         left: tuple[str, ...] = ()
-        changes = dict(columns)
+        # Of a group it is most often only the members that change.
+        changes = {} if document == row.document else dict(columns)
         if kind is USER:
             changes["deactivated_at"] = _deactivated_at(row, document, at)
             left = self._leave_on_return(row, document, at)
@@ -855,17 +875,17 @@ class Resources(ScimStorage):
         self.written(write)
 
     def _set(self, kind: Kind, resource_id: str, **values: Any) -> None:
-        table = kind.table
+        statement = update(kind.table).where(kind.table.c.id == bindparam("changed"))
         with uniqueness.translated(kind), self.database.transaction() as connection:
-            connection.execute(update(table).where(table.c.id == resource_id).values(**values))
+            connection.execute(statement, {"changed": resource_id, **values})
 
     def _raise_users(self, user_ids: Collection[str]) -> None:
         """Raise the versions of users whose groups changed."""
+        if not user_ids:
+            return
         with self.database.transaction() as connection:
             for chunk in memberships.chunks(user_ids):
-                connection.execute(
-                    update(users).where(users.c.id.in_(chunk)).values(version=users.c.version + 1)
-                )
+                connection.execute(_RAISE_USERS, {"ids": chunk})
 
     def _raise_moved(self, moves: Moves) -> None:
         """Raise the versions of users who see other groups after moves."""
@@ -998,6 +1018,24 @@ class Resources(ScimStorage):
 
 def _not_found(kind: Kind, resource_id: str | None) -> NotFoundException:
     return NotFoundException(detail=f"{kind.type_name} {resource_id!r} not found")
+
+
+# Made once, since they are asked so often: the row of a live resource by its id, and the same for
+# whoever changes it.
+_LIVE = {
+    kind: select(kind.table).where(
+        kind.table.c.id == bindparam("id"), kind.table.c.deleted_at.is_(None)
+    )
+    for kind in (USER, GROUP)
+}
+_LOCKED = {kind: statement.with_for_update() for kind, statement in _LIVE.items()}
+
+
+_RAISE_USERS = (
+    update(users)
+    .where(users.c.id.in_(bindparam("ids", expanding=True)))
+    .values(version=users.c.version + 1)
+)
 
 
 def _stored_statement(kind: Kind) -> Select[Any]:

@@ -41,7 +41,8 @@ _FILLED = frozenset({USER.filled, GROUP.filled})
 _BEGINNING = '{"schemas": ['
 # What comes first in a text.
 _FIRST = ("schemas", "id", "meta", GROUP.filled, USER.filled)
-_BARE: Mapping[Kind, ResponseParameters[Any]] = {
+# A response without memberships.
+BARE: Mapping[Kind, ResponseParameters[Any]] = {
     USER: ResponseParameters[User[Any]](excluded_attributes=[USER.filled]),
     GROUP: ResponseParameters[Group](excluded_attributes=[GROUP.filled]),
 }
@@ -121,7 +122,7 @@ def texts(
             head = _stored(kind, row, address)
         else:
             (resource,) = representation.resources(
-                database, kind, model, [_parsed(row)], _BARE[kind], provisioning
+                database, kind, model, [_parsed(row)], BARE[kind], provisioning
             )
             head = _as_shown(publisher.shown(resource))
         listed = entries.get(row.id)
