@@ -73,6 +73,16 @@ class Membership:
     indirect: bool = False
 
 
+# Made once, since every addition asks and says it.
+_PRESENT = select(_columns.member_id).where(
+    _columns.group_id == bindparam("group"),
+    _columns.member_id.in_(bindparam("ids", expanding=True)),
+    CURRENT,
+    _GIVEN,
+)
+_BEGIN = insert(memberships).returning(memberships.c.id)
+
+
 def add(
     database: Database, group_id: str, member_ids: Iterable[str], origin: str, *, at: float
 ) -> Moves:
@@ -80,16 +90,28 @@ def add(
     with database.transaction() as connection:
         new: list[str] = []
         for chunk in chunks(dict.fromkeys(member_ids)):
-            among = (_columns.group_id == group_id, _columns.member_id.in_(chunk), CURRENT, _GIVEN)
-            present = set(connection.scalars(select(_columns.member_id).where(*among)))
+            among = {"group": group_id, "ids": chunk}
+            present = set(connection.scalars(_PRESENT, among))
             new += [member_id for member_id in chunk if member_id not in present]
         if not new:
             return NO_MOVES
         begun = connection.scalars(
-            insert(memberships).returning(memberships.c.id),
+            _BEGIN,
             [_row(group_id, member_id, origin, at) for member_id in new],
         )
         return Moves(added=tuple(new), rows=tuple(begun))
+
+
+def fill(
+    database: Database, group_id: str, member_ids: Sequence[str], origin: str, *, at: float
+) -> Moves:
+    """Begin the first memberships of a new group. Which rows they are is not told."""
+    if not member_ids:
+        return NO_MOVES
+    with database.transaction() as connection:
+        rows = [_row(group_id, member_id, origin, at) for member_id in member_ids]
+        connection.execute(insert(memberships), rows)
+    return Moves(added=tuple(member_ids))
 
 
 def remove(database: Database, group_id: str, member_ids: Iterable[str], *, at: float) -> Moves:

@@ -418,7 +418,7 @@ class Resources(ScimStorage):
             self._insert(kind, resource_id, document, at)
             moves, turn = NO_MOVES, NO_TURN
             if kind is GROUP:
-                moves = self._add(resource_id, _member_ids(resource), at)
+                moves = self._fill(resource_id, _member_ids(resource), at)
             if grants:
                 turn = self._state(kind, resource_id, Stated(grants=grants), at)
             self._raise_moved(moves)
@@ -954,6 +954,13 @@ class Resources(ScimStorage):
         moves = memberships.add(self.database, group_id, people, origin, at=at)
         if not inner:
             return moves
+        return moves.then(nesting.add(self.database, group_id, inner, origin, at=at))
+
+    def _fill(self, group_id: str, member_ids: Sequence[str], at: float) -> Moves:
+        """Give a new group its members."""
+        people, inner = self._told_apart(group_id, member_ids)
+        origin = actor.current().name
+        moves = memberships.fill(self.database, group_id, people, origin, at=at)
         return moves.then(nesting.add(self.database, group_id, inner, origin, at=at))
 
     def _replace(self, group_id: str, member_ids: Sequence[str], at: float) -> Moves:

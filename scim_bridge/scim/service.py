@@ -45,8 +45,9 @@ from scim_bridge.scim.body import decoded, refuse_excess, refuse_nul_in_filter
 from scim_bridge.scim.credentials import Client
 from scim_bridge.scim.dialect import DIALECTS, MISSING_ENTRY, Dialect
 from scim_bridge.scim.entitlements import EntitlementRules
+from scim_bridge.scim.members import named_apart
 from scim_bridge.scim.protocol import Protocol
-from scim_bridge.scim.provider import Provider, User
+from scim_bridge.scim.provider import Group, Provider, User
 from scim_bridge.scim.reading import (
     Reading,
     read_bulk,
@@ -130,15 +131,18 @@ class Service(Protocol):
         if not issubclass(model, BulkRequest):
             _refuse(readings, InvalidValueException)
         policy = _dialect().policy
+        apart = named_apart(payload) if _states_group(model, scim_ctx) else None
         try:
-            found = model.model_validate(payload, scim_ctx=scim_ctx, scim_policy=policy)
+            found = model.model_validate(
+                apart[0] if apart else payload, scim_ctx=scim_ctx, scim_policy=policy
+            )
         except ValidationError as exception:
             raise _all_problems(exception) from exception
         for message, reading in zip(_messages(found), readings, strict=True):
             if message is not None:
                 message.unknown_attributes.update(dict.fromkeys(reading.dropped))
         self._note(_taken(found, readings))
-        return found
+        return found.model_copy(update={"members": apart[1]}) if apart else found
 
     def _read(
         self, payload: Any, model: type[BaseModel], scim_ctx: Context
@@ -342,6 +346,12 @@ class Service(Protocol):
         if isinstance(exception, InvalidToken):
             return f'{challenge}, error="invalid_token"'
         return challenge
+
+
+def _states_group(model: type[BaseModel], scim_ctx: Context) -> bool:
+    """Whether a body is a group with its members."""
+    states = (Context.RESOURCE_CREATION_REQUEST, Context.RESOURCE_REPLACEMENT_REQUEST)
+    return issubclass(model, Group) and scim_ctx in states
 
 
 def _dialect() -> Dialect:
