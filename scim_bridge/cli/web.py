@@ -1,5 +1,6 @@
 """How does gunicorn serve the bridge over HTTP?"""
 
+import gc
 import logging
 import socket
 import time
@@ -59,7 +60,11 @@ class Web(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def load(self) -> Flask:
         """The application, made in each worker after it was forked."""
-        return create_app(self._settings)
+        app = create_app(self._settings)
+        # What is there now stays: collecting garbage must not look at all of it again and again.
+        gc.collect()
+        gc.freeze()
+        return app
 
 
 def _closed(worker: ThreadWorker) -> None:

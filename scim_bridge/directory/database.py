@@ -113,6 +113,13 @@ class Database:
         """Do something once the transaction this thread is in has been committed."""
         self._local.after_commit.append(act)
 
+    def afterwards(self, act: Callable[[], None]) -> None:
+        """The same, or at once when this thread is in no transaction."""
+        if self.in_transaction:
+            self.after_commit(act)
+        else:
+            act()
+
     @contextmanager
     def _outermost(self, sqlite_begin: str) -> Iterator[Connection]:
         if self.in_transaction:

@@ -5,8 +5,9 @@ rows (``members``, ``groups``, and the grants of the extensions), and without wh
 returned, such as a password.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, cast
 
 from scim2_models import (
     BaseModel,
@@ -23,6 +24,9 @@ from scim_bridge.directory.entitlements import NamedGrant, grants_in, without_gr
 ENTERPRISE = str(EnterpriseUser.__schema__)
 
 Document = dict[str, Any]
+
+# Stands for names that are returned.
+_ANY: Any = object()
 
 _ADDED = ("id", "meta", "members", "groups")
 
@@ -122,24 +126,35 @@ def _prepared(prepare: Any, value: str | None) -> str | None:
 
 def _returnable(model: Any, dumped: Document) -> Document:
     """A dump without the attributes that are never returned, at any depth (RFC 7643 §7)."""
-    kept = dict(dumped)
+    return cast(Document, _without(_never_returned(model), dumped))
+
+
+# Names of a model that are never returned, or those of its parts where some are.
+_Never = Mapping[str, "_Never | None"]
+
+
+@cache
+def _never_returned(model: Any) -> _Never:
+    found: dict[str, _Never | None] = {}
     for field_name, field in model.model_fields.items():
         name = field.serialization_alias or field_name
-        if name not in kept:
-            continue
-        if model.get_field_annotation(field_name, Returned) == Returned.never:
-            del kept[name]
-            continue
         part = model.get_field_root_type(field_name)
-        if isinstance(part, type) and issubclass(part, BaseModel):
-            kept[name] = _returnable_part(part, kept[name])
-    return kept
+        if model.get_field_annotation(field_name, Returned) == Returned.never:
+            found[name] = None
+            continue
+        inner = isinstance(part, type) and issubclass(part, BaseModel) and _never_returned(part)
+        if inner:
+            found[name] = inner
+    return found
 
 
-def _returnable_part(model: Any, dumped: Any) -> Any:
+def _without(never: _Never, dumped: Any) -> Any:
     if isinstance(dumped, list):
-        return [_returnable(model, entry) for entry in dumped]
-    return _returnable(model, dumped)
+        return [_without(never, entry) for entry in dumped]
+    kept = {name: value for name, value in dumped.items() if never.get(name, _ANY) is not None}
+    for name in never.keys() & kept.keys():
+        kept[name] = _without(cast("_Never", never[name]), kept[name])
+    return kept
 
 
 def _strings(value: Any) -> Iterator[str]:

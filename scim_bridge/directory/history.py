@@ -7,7 +7,7 @@ a group changed has no row of its own: the membership's row tells of it.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, null, select
+from sqlalchemy import insert, select
 
 from scim_bridge.directory import actor
 from scim_bridge.directory.database import Database
@@ -34,16 +34,18 @@ def record(database: Database, write: Write, *, at: float) -> None:
     acting = actor.current()
     with database.transaction() as connection:
         connection.execute(
-            insert(history).values(
-                kind=write.kind,
-                resource_id=write.id,
-                version=write.version,
-                at=at,
-                actor=acting.name,
-                request_id=acting.request_id,
-                before=null() if write.before is None else write.before,
-                after=null() if write.after is None else write.after,
-            )
+            insert(history),
+            {
+                "kind": write.kind,
+                "resource_id": write.id,
+                "version": write.version,
+                "at": at,
+                "actor": acting.name,
+                "request_id": acting.request_id,
+                # Left out where there is none: None would be stored as the JSON null.
+                **({} if write.before is None else {"before": write.before}),
+                **({} if write.after is None else {"after": write.after}),
+            },
         )
 
 

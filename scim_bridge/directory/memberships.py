@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, func, insert, not_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, insert, not_, select, update
 
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.tables import groups, memberships
@@ -73,6 +73,16 @@ class Membership:
     indirect: bool = False
 
 
+# Made once, since every addition asks and says it.
+_PRESENT = select(_columns.member_id).where(
+    _columns.group_id == bindparam("group"),
+    _columns.member_id.in_(bindparam("ids", expanding=True)),
+    CURRENT,
+    _GIVEN,
+)
+_BEGIN = insert(memberships).returning(memberships.c.id)
+
+
 def add(
     database: Database, group_id: str, member_ids: Iterable[str], origin: str, *, at: float
 ) -> Moves:
@@ -80,16 +90,28 @@ def add(
     with database.transaction() as connection:
         new: list[str] = []
         for chunk in chunks(dict.fromkeys(member_ids)):
-            among = (_columns.group_id == group_id, _columns.member_id.in_(chunk), CURRENT, _GIVEN)
-            present = set(connection.scalars(select(_columns.member_id).where(*among)))
+            among = {"group": group_id, "ids": chunk}
+            present = set(connection.scalars(_PRESENT, among))
             new += [member_id for member_id in chunk if member_id not in present]
         if not new:
             return NO_MOVES
         begun = connection.scalars(
-            insert(memberships).returning(memberships.c.id),
+            _BEGIN,
             [_row(group_id, member_id, origin, at) for member_id in new],
         )
         return Moves(added=tuple(new), rows=tuple(begun))
+
+
+def fill(
+    database: Database, group_id: str, member_ids: Sequence[str], origin: str, *, at: float
+) -> Moves:
+    """Begin the first memberships of a new group. Which rows they are is not told."""
+    if not member_ids:
+        return NO_MOVES
+    with database.transaction() as connection:
+        rows = [_row(group_id, member_id, origin, at) for member_id in member_ids]
+        connection.execute(insert(memberships), rows)
+    return Moves(added=tuple(member_ids))
 
 
 def remove(database: Database, group_id: str, member_ids: Iterable[str], *, at: float) -> Moves:
@@ -195,18 +217,30 @@ def members(database: Database, group_ids: Iterable[str]) -> dict[str, list[str]
     return found
 
 
+def _groups_where(is_member: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    return (
+        select(_columns.member_id, _columns.group_id, groups.c.display_name)
+        .join(groups, groups.c.id == _columns.group_id)
+        .where(is_member, CURRENT)
+        .group_by(_columns.member_id, _columns.group_id, groups.c.display_name)
+        .order_by(func.min(memberships.c.id))
+    )
+
+
+# Made once, since they are asked with almost every read: of one user, and of several.
+_GROUPS_OF_ONE = _groups_where(_columns.member_id == bindparam("id"))
+_GROUPS_OF = _groups_where(_columns.member_id.in_(bindparam("ids", expanding=True)))
+
+
 def groups_of(database: Database, member_ids: Iterable[str]) -> dict[str, list[Membership]]:
     """The groups each user is in, in the order in which they came."""
     found: dict[str, list[Membership]] = {}
     with database.reading() as connection:
         for chunk in chunks(member_ids):
-            rows = connection.execute(
-                select(_columns.member_id, _columns.group_id, groups.c.display_name)
-                .join(groups, groups.c.id == _columns.group_id)
-                .where(_columns.member_id.in_(chunk), CURRENT)
-                .group_by(_columns.member_id, _columns.group_id, groups.c.display_name)
-                .order_by(func.min(memberships.c.id))
-            )
+            if len(chunk) == 1:
+                rows = connection.execute(_GROUPS_OF_ONE, {"id": chunk[0]})
+            else:
+                rows = connection.execute(_GROUPS_OF, {"ids": chunk})
             for member_id, group_id, display in rows:
                 found.setdefault(member_id, []).append(
                     Membership(group_id=group_id, display=display)

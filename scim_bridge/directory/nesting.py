@@ -9,7 +9,7 @@ look at an index where no group is in another. A circle of groups does no harm: 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 
-from sqlalchemy import ColumnElement, Select, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, exists, func, insert, or_, select, update
 from sqlalchemy.sql import FromClause
 
 from scim_bridge.directory.database import Database
@@ -96,13 +96,17 @@ def is_member(group_id: ColumnElement[str], user_id: ColumnElement[str]) -> Colu
 # -- Reading ----------------------------------------------------------------------------------
 
 
+# Made once, since every change of members asks it.
+_OUTER = around(select(groups.c.id).where(groups.c.id.in_(bindparam("ids", expanding=True))))
+
+
 def outer_groups(database: Database, group_ids: Iterable[str]) -> tuple[str, ...]:
     """The groups that these are in, without these."""
     wanted = dict.fromkeys(group_ids)
     found: dict[str, None] = {}
     with database.reading() as connection:
         for chunk in chunks(wanted):
-            found.update(dict.fromkeys(connection.scalars(around(these(chunk)))))
+            found.update(dict.fromkeys(connection.scalars(_OUTER, {"ids": chunk})))
     return tuple(sorted(found.keys() - wanted.keys()))
 
 

@@ -6,12 +6,23 @@ the id of the row that the page begins after, so that pages stay stable while ro
 (RFC 9865).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scim2_models import InvalidCursorException
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, and_, exists, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    Subquery,
+    and_,
+    exists,
+    or_,
+    select,
+)
 
 # The largest number of rows that a database counts.
 _MOST = 2**63 - 1
@@ -74,15 +85,22 @@ class Order:
         return id_ > position.id if larger else id_ < position.id
 
 
-def page_by_index(connection: Connection, order: Order, start: int, count: int | None) -> Page:
+# Reads the rows that a query for `id` and `sort_value` finds, in its order, with all that is asked
+# of them.
+Fetch = Callable[[Subquery, Sequence[ColumnElement[Any]]], Sequence[Row[Any]]]
+
+
+def page_by_index(order: Order, fetch: Fetch, start: int, count: int | None) -> Page:
     """The page that begins at a row, counted from 0 (RFC 7644 §3.4.2.4)."""
     query = select(order.collection).order_by(*order.terms())
     if start or count is not None:
         query = query.limit(_at_most(count)).offset(min(start, _MOST))
-    return Page(rows=connection.execute(query).all())
+    return Page(rows=_rows(order, fetch, query))
 
 
-def page_by_cursor(connection: Connection, order: Order, position: Any, count: int | None) -> Page:
+def page_by_cursor(
+    connection: Connection, order: Order, fetch: Fetch, position: Any, count: int | None
+) -> Page:
     """The page at a position that an earlier page gave, or the first page (RFC 9865 §2).
 
     Raises `InvalidCursorException` for a position that no page gave.
@@ -92,7 +110,7 @@ def page_by_cursor(connection: Connection, order: Order, position: Any, count: i
         start = _read(position)
         query, backward = query.where(order.beyond(start)), not start.forward
     query = query.order_by(*order.terms(backward=backward)).limit(_at_most(count))
-    rows = connection.execute(query).all()
+    rows = _rows(order, fetch, query, backward=backward)
     if not rows:
         return Page(rows=rows)
     if backward:
@@ -102,6 +120,15 @@ def page_by_cursor(connection: Connection, order: Order, position: Any, count: i
         next=_beside(connection, order, rows[-1], forward=True),
         previous=_beside(connection, order, rows[0], forward=False),
     )
+
+
+def _rows(
+    order: Order, fetch: Fetch, query: Select[Any], *, backward: bool = False
+) -> Sequence[Row[Any]]:
+    """Find the rows of a page by what is in the index, and only then read them whole."""
+    page = query.subquery()
+    found = replace(order, collection=page)
+    return fetch(page, found.terms(backward=backward))
 
 
 def _at_most(count: int | None) -> int:

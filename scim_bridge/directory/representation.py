@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from scim2_models import Path, Resource, ResponseParameters
-from sqlalchemy import Row
+from sqlalchemy import ColumnElement, Row
 
 from scim_bridge.directory import assignments, memberships, nesting
 from scim_bridge.directory.database import Database
@@ -42,9 +42,26 @@ def unprovisioned(_kind: KindName, _id: str) -> None:
     """Nothing is known of any target."""
 
 
-def etag(row: Row[Any]) -> str:
+class Versioned(Protocol):
+    """A row, or what was read of it."""
+
+    @property
+    def version(self) -> int: ...
+
+
+def etag(row: Versioned | Row[Any]) -> str:
     """The version of a row as SCIM shows it (RFC 7644 §3.14)."""
-    return f'W/"{row.version}"'
+    return etag_of(row.version)
+
+
+def etag_of(version: int) -> str:
+    return f'W/"{version}"'
+
+
+def columns(kind: Kind) -> tuple[ColumnElement[Any], ...]:
+    """The columns of a row that a resource is made of."""
+    table = kind.table.c
+    return table.id, table.document, table.created, table.last_modified, table.version
 
 
 def resources(
@@ -56,9 +73,9 @@ def resources(
     provisioning: Provisioning = unprovisioned,
 ) -> list[Resource[Any]]:
     """The resources of rows of one kind, in the order of the rows."""
-    entries: Mapping[str, list[Document]] = {}
+    listed: Mapping[str, list[Document]] = {}
     if rows and _is_kept(model, kind.filled, parameters):
-        entries = _entries(database, kind, [row.id for row in rows])
+        listed = entries(database, kind, [row.id for row in rows])
     extensions = _extensions(database, kind, model, rows, parameters, provisioning)
     return [
         model.model_validate(
@@ -67,7 +84,7 @@ def resources(
                 **extensions.get(row.id, {}),
                 "id": row.id,
                 "meta": _meta(kind, row),
-                kind.filled: entries.get(row.id),
+                kind.filled: listed.get(row.id),
             }
         )
         for row in rows
@@ -152,10 +169,16 @@ def _is_kept(
     return any(str(path) == name for path in kept)
 
 
-def _entries(database: Database, kind: Kind, ids: Sequence[str]) -> Mapping[str, list[Document]]:
-    """The `members` of groups, or the `groups` of users, by id."""
+def entries(
+    database: Database, kind: Kind, ids: Sequence[str], *, nested: bool = True
+) -> Mapping[str, list[Document]]:
+    """The `members` of groups, or the `groups` of users, by id.
+
+    Unless `nested`, it is known that no group is in another one.
+    """
     if kind is GROUP:
-        people, inner = memberships.members(database, ids), nesting.inner_groups(database, ids)
+        people = memberships.members(database, ids)
+        inner = nesting.inner_groups(database, ids) if nested else {}
         return {
             group_id: [
                 *(_member(member_id) for member_id in people.get(group_id, ())),
@@ -164,7 +187,7 @@ def _entries(database: Database, kind: Kind, ids: Sequence[str]) -> Mapping[str,
             for group_id in people.keys() | inner.keys()
         }
     direct = memberships.groups_of(database, ids)
-    inherited = nesting.inherited_groups(database, ids)
+    inherited = nesting.inherited_groups(database, ids) if nested else {}
     return {
         user_id: _groups(direct.get(user_id, ()), inherited.get(user_id, ()))
         for user_id in direct.keys() | inherited.keys()

@@ -32,10 +32,13 @@ from scim2_models import (
 from scim2_server.storage import ScimStorage, SearchPage
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     FromClause,
     Row,
     Select,
+    Subquery,
     Table,
+    bindparam,
     func,
     insert,
     literal,
@@ -54,6 +57,7 @@ from scim_bridge.directory import (
     memberships,
     nesting,
     representation,
+    texts,
     uniqueness,
 )
 from scim_bridge.directory.assignments import NO_TURN, Turn
@@ -65,9 +69,10 @@ from scim_bridge.directory.documents import Document, document_of, grants_of, is
 from scim_bridge.directory.entitlements import Stated, named_by_arn
 from scim_bridge.directory.kinds import GROUP, USER, Kind, kind_named, kind_of
 from scim_bridge.directory.memberships import NO_MOVES, Moves
-from scim_bridge.directory.pages import Order, page_by_cursor, page_by_index
+from scim_bridge.directory.pages import Order, Page, page_by_cursor, page_by_index
 from scim_bridge.directory.representation import Provisioning, unprovisioned
 from scim_bridge.directory.tables import groups, users
+from scim_bridge.directory.texts import Publisher
 from scim_bridge.directory.write import Kind as KindName
 from scim_bridge.directory.write import Write
 from scim_bridge.errors import OperatorError
@@ -88,6 +93,29 @@ MemberList = Literal["given", "replaced", "kept"]
 
 # `[groups] nested`: what becomes of a group that a client puts into a group.
 NestedGroups = Literal["skip", "flatten"]
+
+
+# Which columns of a kind of resources are read.
+Columns = Callable[[Kind], Sequence[ColumnElement[Any]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextPage:
+    """A page of a search as texts, with the positions of the pages beside it."""
+
+    total: int
+    texts: Sequence[str]
+    next: dict[str, Any] | None = None
+    previous: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupName:
+    """What has to be known of a group before its members are changed."""
+
+    id: str
+    display_name: str
+    version: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,19 +228,111 @@ class Resources(ScimStorage):
         Raises `InvalidFilterException`, `InvalidPathException` (what cannot be sorted by) and
         `InvalidCursorException`.
         """
-        kinds = [kind_of(resource_type) for resource_type in resource_types]
-        with self.database.reading() as connection:
-            order = self._order(kinds, search_request)
-            total = connection.scalar(select(func.count()).select_from(order.collection))
-            count = search_request.count
-            if count == 0:
-                return SearchPage(total, [])
-            if search_request.cursor is None:
-                page = page_by_index(connection, order, search_request.start_index_0 or 0, count)
-            else:
-                page = page_by_cursor(connection, order, position, count)
+        with self.database.reading():
+            kinds = [kind_of(resource_type) for resource_type in resource_types]
+            total, page = self._page(kinds, search_request, position, representation.columns)
             found = self._resources(kinds, page.rows, search_request)
             return SearchPage(total, found, page.next, page.previous)
+
+    def _page(
+        self,
+        kinds: Sequence[Kind],
+        search_request: SearchRequest[Any],
+        position: Any,
+        columns: Columns,
+    ) -> tuple[int, Page]:
+        """How many resources of these kinds match, and the rows of a page of them."""
+        connection = self.database.connection
+        order, count = self._order(kinds, search_request), search_request.count
+
+        def fetch(page: Subquery, terms: Sequence[ColumnElement[Any]]) -> Sequence[Row[Any]]:
+            return _whole_rows(connection, kinds, columns, page, terms)
+
+        def counted() -> int:
+            every = select(func.count()).select_from(order.collection)
+            return connection.scalar(every) or 0
+
+        if count == 0:
+            return counted(), Page(rows=())
+        if search_request.cursor is not None:
+            page = page_by_cursor(connection, order, fetch, position, count)
+            return counted(), page
+        start = search_request.start_index_0 or 0
+        page = page_by_index(order, fetch, start, count)
+        if page.rows and (count is None or len(page.rows) < count):
+            # It is the last page, so nothing has to be counted.
+            return start + len(page.rows), page
+        return counted(), page
+
+    # -- Reading as JSON that is ready to be sent -----------------------------------
+
+    def stored(self, resource_type: ResourceType, resource_id: str) -> Row[Any]:
+        """The row of a live resource, as a `scim_bridge.directory.texts.Stored`.
+
+        Raises `NotFoundException` when there is none of this type with this id.
+        """
+        kind = kind_of(resource_type)
+        with self.database.reading() as connection:
+            row = connection.execute(_STORED[kind], {"id": resource_id}).first()
+        if row is None:
+            raise _not_found(kind, resource_id)
+        return row
+
+    def text(
+        self,
+        resource_type: ResourceType,
+        row: Row[Any],
+        parameters: ResponseParameters[Any],
+        publisher: Publisher,
+    ) -> str:
+        """The text of a row that `stored` gave, for parameters for which texts suffice."""
+        (found,) = self._texts([kind_of(resource_type)], [row], parameters, publisher)
+        return found
+
+    def search_texts(
+        self,
+        resource_types: Sequence[ResourceType],
+        search_request: SearchRequest[Any],
+        publisher: Publisher,
+        *,
+        position: Any = None,
+    ) -> TextPage:
+        """The same page as `search` gives, as texts, for parameters for which those suffice."""
+        with self.database.reading():
+            kinds = [kind_of(resource_type) for resource_type in resource_types]
+            total, page = self._page(kinds, search_request, position, texts.columns)
+            found = self._texts(kinds, page.rows, search_request, publisher)
+            return TextPage(total=total, texts=found, next=page.next, previous=page.previous)
+
+    def _texts(
+        self,
+        kinds: Sequence[Kind],
+        rows: Sequence[Row[Any]],
+        parameters: ResponseParameters[Any],
+        publisher: Publisher,
+    ) -> list[str]:
+        """The texts of rows of several kinds, in the order of the rows."""
+        built: dict[tuple[str, str], str] = {}
+        for kind in dict.fromkeys(kinds):
+            of_kind = [row for row in rows if row.kind == kind.name]
+            made = texts.texts(
+                self.database,
+                kind,
+                self.models[kind.type_name],
+                of_kind,
+                parameters,
+                publisher,
+                self.provisioning,
+            )
+            built.update(
+                ((kind.name, row.id), text) for row, text in zip(of_kind, made, strict=True)
+            )
+        return [built[row.kind, row.id] for row in rows]
+
+    def group_named(self, group_id: str) -> GroupName:
+        """The name and version of a live group. Raises `NotFoundException`."""
+        row = self._row(GROUP, group_id)
+        return GroupName(id=row.id, display_name=row.display_name, version=row.version)
 
     def find_user(self, user_name: str) -> StoredUser | None:
         """The live user of a name, or else the one deleted last."""
@@ -226,12 +346,11 @@ class Resources(ScimStorage):
             return None if row is None else StoredUser(**row._mapping)
 
     def _row(self, kind: Kind, resource_id: str | None, *, locked: bool = False) -> Row[Any]:
-        table = kind.table
-        query = select(table).where(table.c.id == resource_id, table.c.deleted_at.is_(None))
+        query = (_LOCKED if locked else _LIVE)[kind]
         with self.database.reading() as connection:
-            row = connection.execute(query.with_for_update() if locked else query).first()
+            row = connection.execute(query, {"id": resource_id}).first()
         if row is None:
-            raise NotFoundException(detail=f"{kind.type_name} {resource_id!r} not found")
+            raise _not_found(kind, resource_id)
         return row
 
     def _still_there(self, kind: Kind, resource_id: str) -> Row[Any]:
@@ -272,10 +391,6 @@ class Resources(ScimStorage):
         query = select(
             literal(kind.name).label("kind"),
             columns.id,
-            columns.document,
-            columns.created,
-            columns.last_modified,
-            columns.version,
             _sort_value(search_request, model, table).label("sort_value"),
         ).where(columns.deleted_at.is_(None))
         if search_request.filter is None:
@@ -304,18 +419,27 @@ class Resources(ScimStorage):
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         """Store a new resource under an id of the directory's own.
 
+        Raises what `insert` raises.
+        """
+        with self.database.transaction():
+            return self.get(resource_type, self.insert(resource_type, resource))
+
+    def insert(self, resource_type: ResourceType, resource: Resource[Any]) -> str:
+        """Store a new resource under an id of the directory's own, and return that.
+
         Raises `UniquenessException` naming the attribute, and `InvalidValueException` for a member
         that is neither a live user nor a live group.
         """
         kind = kind_of(resource_type)
-        document, granted = document_of(resource), Stated(grants=grants_of(resource))
+        document, grants = document_of(resource), grants_of(resource)
         with self.database.transaction():
             at, resource_id = self._now(), self.new_id()
             self._insert(kind, resource_id, document, at)
-            moves = NO_MOVES
+            moves, turn = NO_MOVES, NO_TURN
             if kind is GROUP:
-                moves = self._add(resource_id, _member_ids(resource), at)
-            turn = self._state(kind, resource_id, granted, at)
+                moves = self._fill(resource_id, _member_ids(resource), at)
+            if grants:
+                turn = self._state(kind, resource_id, Stated(grants=grants), at)
             self._raise_moved(moves)
             self._tell(
                 Write(
@@ -331,7 +455,7 @@ class Resources(ScimStorage):
                 ),
                 at,
             )
-            return self.get(resource_type, resource_id)
+            return resource_id
 
     def update(
         self,
@@ -619,12 +743,9 @@ class Resources(ScimStorage):
     def _insert(self, kind: Kind, resource_id: str, document: Document, at: float) -> None:
         columns = kind.columns(document)
         uniqueness.refuse_taken(self.database, kind, resource_id, columns)
+        row = {"id": resource_id, "created": at, "last_modified": at, "version": 1, **columns}
         with uniqueness.translated(kind), self.database.transaction() as connection:
-            connection.execute(
-                insert(kind.table).values(
-                    id=resource_id, created=at, last_modified=at, version=1, **columns
-                )
-            )
+            connection.execute(insert(kind.table), row)
 
     def _rewrite(
         self,
@@ -683,7 +804,8 @@ class Resources(ScimStorage):
     ) -> tuple[str, ...]:
         """Write a row's next version. Returns the groups that a user lost by it."""
         left: tuple[str, ...] = ()
-        changes = dict(columns)
+        # Of a group it is most often only the members that change.
+        changes = {} if document == row.document else dict(columns)
         if kind is USER:
             changes["deactivated_at"] = _deactivated_at(row, document, at)
             left = self._leave_on_return(row, document, at)
@@ -778,17 +900,17 @@ class Resources(ScimStorage):
         self.written(write)
 
     def _set(self, kind: Kind, resource_id: str, **values: Any) -> None:
-        table = kind.table
+        statement = update(kind.table).where(kind.table.c.id == bindparam("changed"))
         with uniqueness.translated(kind), self.database.transaction() as connection:
-            connection.execute(update(table).where(table.c.id == resource_id).values(**values))
+            connection.execute(statement, {"changed": resource_id, **values})
 
     def _raise_users(self, user_ids: Collection[str]) -> None:
         """Raise the versions of users whose groups changed."""
+        if not user_ids:
+            return
         with self.database.transaction() as connection:
             for chunk in memberships.chunks(user_ids):
-                connection.execute(
-                    update(users).where(users.c.id.in_(chunk)).values(version=users.c.version + 1)
-                )
+                connection.execute(_RAISE_USERS, {"ids": chunk})
 
     def _raise_moved(self, moves: Moves) -> None:
         """Raise the versions of users who see other groups after moves."""
@@ -859,6 +981,13 @@ class Resources(ScimStorage):
             return moves
         return moves.then(nesting.add(self.database, group_id, inner, origin, at=at))
 
+    def _fill(self, group_id: str, member_ids: Sequence[str], at: float) -> Moves:
+        """Give a new group its members."""
+        people, inner = self._told_apart(group_id, member_ids)
+        origin = actor.current().name
+        moves = memberships.fill(self.database, group_id, people, origin, at=at)
+        return moves.then(nesting.add(self.database, group_id, inner, origin, at=at))
+
     def _replace(self, group_id: str, member_ids: Sequence[str], at: float) -> Moves:
         people, inner = self._told_apart(group_id, member_ids)
         origin = actor.current().name
@@ -917,6 +1046,66 @@ class Resources(ScimStorage):
                 among = (table.c.id.in_(chunk), table.c.deleted_at.is_(None))
                 found.update(connection.scalars(select(table.c.id).where(*among)))
         return found
+
+
+def _not_found(kind: Kind, resource_id: str | None) -> NotFoundException:
+    return NotFoundException(detail=f"{kind.type_name} {resource_id!r} not found")
+
+
+# Made once, since they are asked so often: the row of a live resource by its id, and the same for
+# whoever changes it.
+_LIVE = {
+    kind: select(kind.table).where(
+        kind.table.c.id == bindparam("id"), kind.table.c.deleted_at.is_(None)
+    )
+    for kind in (USER, GROUP)
+}
+_LOCKED = {kind: statement.with_for_update() for kind, statement in _LIVE.items()}
+
+
+_RAISE_USERS = (
+    update(users)
+    .where(users.c.id.in_(bindparam("ids", expanding=True)))
+    .values(version=users.c.version + 1)
+)
+
+
+def _stored_statement(kind: Kind) -> Select[Any]:
+    """The row of a live resource by its id. Made once, since it is asked so often."""
+    table = kind.table
+    return select(literal(kind.name).label("kind"), *texts.columns(kind)).where(
+        table.c.id == bindparam("id"), table.c.deleted_at.is_(None)
+    )
+
+
+_STORED = {kind: _stored_statement(kind) for kind in (USER, GROUP)}
+
+
+def _whole_rows(
+    connection: Connection,
+    kinds: Sequence[Kind],
+    columns: Columns,
+    page: Subquery,
+    terms: Sequence[ColumnElement[Any]],
+) -> Sequence[Row[Any]]:
+    """The rows of a page with these columns, in its order."""
+    if len(kinds) == 1:
+        return connection.execute(_joined(kinds[0], columns, page).order_by(*terms)).all()
+    found = {
+        (row.kind, row.id): row
+        for kind in dict.fromkeys(kinds)
+        for row in connection.execute(_joined(kind, columns, page))
+    }
+    ordered = connection.execute(select(page.c.kind, page.c.id).order_by(*terms))
+    return [found[kind, resource_id] for kind, resource_id in ordered]
+
+
+def _joined(kind: Kind, columns: Columns, page: Subquery) -> Select[Any]:
+    return (
+        select(page.c.kind, page.c.sort_value, *columns(kind))
+        .join_from(page, kind.table, kind.table.c.id == page.c.id)
+        .where(page.c.kind == kind.name)
+    )
 
 
 def _expect(row: Row[Any], version: str | None) -> None:

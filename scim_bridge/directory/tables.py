@@ -66,6 +66,10 @@ users = Table(
     Index("ix_users_manager", "manager_id"),
     Index("ix_users_last_modified", "last_modified"),
     Index("ix_users_deleted_name", "user_name_folded"),
+    # What a page is found and counted by, without a look at the rows themselves: so it holds also
+    # what makes a row live.
+    Index("ix_users_live", "id", "display_name_folded", "deleted_at",
+          sqlite_where=LIVE, postgresql_where=LIVE),
 )  # fmt: skip
 
 groups = Table(
@@ -85,6 +89,8 @@ groups = Table(
     Index("ix_groups_external_id", "external_id"),
     Index("ix_groups_last_modified", "last_modified"),
     Index("ix_groups_deleted_name", "display_name_folded"),
+    Index("ix_groups_live", "id", "display_name_folded", "deleted_at",
+          sqlite_where=LIVE, postgresql_where=LIVE),
 )  # fmt: skip
 
 # History is rows: a membership that ended keeps its row with valid_to set.

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from scim2_models import UniquenessException
-from sqlalchemy import exists, select
+from sqlalchemy import Select, bindparam, exists, select
 from sqlalchemy.exc import IntegrityError
 
 from scim_bridge.directory.database import Database
-from scim_bridge.directory.kinds import Kind
+from scim_bridge.directory.kinds import GROUP, USER, Kind
 
 
 def refuse_taken(
@@ -23,14 +23,32 @@ def refuse_taken(
 
     Raises `UniquenessException`.
     """
+    values = {column: columns[column] for column in kind.unique}
     with database.reading() as connection:
-        for column, attribute in kind.unique.items():
-            table, value = kind.table, columns[column]
-            others = select(table.c.id).where(
-                table.c[column] == value, table.c.deleted_at.is_(None), table.c.id != resource_id
+        taken = connection.execute(_TAKEN[kind], {"id": resource_id, **values}).one()
+    for column, attribute in kind.unique.items():
+        if taken._mapping[column]:
+            raise _taken(attribute)
+
+
+def _taken_by_others(kind: Kind) -> Select[Any]:
+    """Which unique values another live resource has: one look for all of them."""
+    table = kind.table.c
+    others = {
+        column: exists(
+            select(table.id).where(
+                table[column] == bindparam(column),
+                table.deleted_at.is_(None),
+                table.id != bindparam("id"),
             )
-            if value is not None and connection.scalar(select(exists(others))):
-                raise _taken(attribute)
+        )
+        for column in kind.unique
+    }
+    columns: list[Any] = [taken.label(column) for column, taken in others.items()]
+    return select(*columns)
+
+
+_TAKEN = {kind: _taken_by_others(kind) for kind in (USER, GROUP)}
 
 
 @contextmanager

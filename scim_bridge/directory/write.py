@@ -62,6 +62,11 @@ class Write:
     undo: bool = False
 
     @property
+    def is_new(self) -> bool:
+        """Whether nothing was ever known of this id before."""
+        return self.version_before == 0
+
+    @property
     def leaves(self) -> bool:
         """Whether somebody who was active is not any more: deactivated or deleted."""
         return self.kind == "user" and _is_active(self.before) and not _is_active(self.after)

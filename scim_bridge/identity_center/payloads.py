@@ -222,6 +222,33 @@ def project_user(document: Mapping[str, Any], *, manager: str | None) -> Project
     return Projection(attributes=_flat(taken), withheld=withheld)
 
 
+def withheld_of_user(document: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """What of a user's SCIM document cannot be sent, although Identity Center has a place for it.
+
+    Where every value can stand anywhere, nothing has to be looked at more closely.
+    """
+    told = (value for name, value in document.items() if name != "schemas")
+    if all(map(TEXT.takes, _strings(told))):
+        return ()
+    return project_user(document, manager=None).withheld
+
+
+def _strings(values: Iterable[Any]) -> Iterator[str]:
+    """Every string in values, at any depth; for what JSON has beside them, none that is taken."""
+    for value in values:
+        match value:
+            case str():
+                yield value
+            case Mapping():
+                yield from _strings(value.values())
+            case list():
+                yield from _strings(value)
+            case bool() | None:
+                pass
+            case _:
+                yield ""
+
+
 def project_group(document: Mapping[str, Any]) -> dict[str, Any]:
     """What Identity Center gets to hold of a group's SCIM document, without its members."""
     taken, _ = _sorted_out(_SENT_GROUP, _slimmed(document))

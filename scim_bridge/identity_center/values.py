@@ -4,6 +4,7 @@ Lengths and kinds of characters are those of the Identity Store API's model; tha
 holds to the same ones is inferred.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterator
 
@@ -35,8 +36,13 @@ class Taken(validate.Validator):
         self._refused = refused
         self._white_space = white_space
         self._reserved = reserved
+        allowed = "".join(c for c in map(chr, range(128)) if self._allows(c))
+        # What most values are, known without a look at each character.
+        self._usual = re.compile(f"[{re.escape(allowed)}]{{1,{longest}}}")
 
     def __call__(self, value: str) -> str:
+        if self._is_usual(value):
+            return value
         if problems := tuple(self._problems(value)):
             raise ValidationError("Identity Center does not take " + " or ".join(problems))
         return value
@@ -56,8 +62,11 @@ class Taken(validate.Validator):
             return False
         return unicodedata.category(character)[0] in KINDS or character in self._white_space
 
+    def _is_usual(self, value: str) -> bool:
+        return not self._reserved and self._usual.fullmatch(value) is not None
+
     def takes(self, value: str) -> bool:
-        return not any(self._problems(value))
+        return self._is_usual(value) or not any(self._problems(value))
 
 
 TEXT = Taken()

@@ -84,7 +84,11 @@ class Admission:
 
     def touch(self, resource: Resource[Any]) -> None:
         """Refuse any write to a protected user or group (``[safety] protected``)."""
-        if self._protection.covers(name := _name(resource)):
+        self.touch_named(_name(resource))
+
+    def touch_named(self, name: str) -> None:
+        """The same by the name of the user or group."""
+        if self._protection.covers(name):
             raise ForbiddenException(detail=f"{name} is protected: no client may change it")
 
     def _change(self, before: Resource[Any], after: Resource[Any], *, partial: bool) -> Admitted:
@@ -155,7 +159,8 @@ def _tidied(resource: ResourceT) -> ResourceT:
     if isinstance(resource, User):
         _drop_empty(resource)
         # Accepted for the clients that always send one; the bridge signs nobody in.
-        resource.password = None
+        if resource.password is not None:
+            resource.password = None
         _split_formatted_name(resource)
     return resource
 
@@ -200,7 +205,8 @@ def _split_formatted_name(user: User[Any]) -> None:
     if user.name is None or words is None:
         return
     given, family = words
-    if user.name.given_name in (None, given) and user.name.family_name in (None, family):
+    present = user.name.given_name, user.name.family_name
+    if present != words and present[0] in (None, given) and present[1] in (None, family):
         user.name.given_name, user.name.family_name = given, family
 
 

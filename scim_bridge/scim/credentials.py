@@ -15,10 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 
 from scim_bridge.directory import audit
 from scim_bridge.directory.audit import Action
@@ -115,7 +116,7 @@ def authenticate(database: Database, token: str, *, clock: Clock = time.time) ->
     if row.expires_at is not None and row.expires_at <= now:
         return Rejection.EXPIRED
     if row.last_used_at is None or now - row.last_used_at >= _USED_EVERY:
-        _note_use(database, row.digest, now)
+        database.afterwards(partial(_note_use, database, row.digest, now))
     return Client(
         name=row.name,
         read_only=row.read_only,
@@ -285,21 +286,25 @@ def _digest(token: str) -> str:
     return sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
+# Made once, since every request asks it.
+_BY_DIGEST = (
+    select(
+        client_tokens,
+        clients.c.name,
+        clients.c.read_only,
+        clients.c.entitlements,
+        clients.c.dialect,
+        clients.c.revoked_at,
+    )
+    .join(clients, clients.c.id == client_tokens.c.client_id)
+    .where(client_tokens.c.digest == bindparam("digest"))
+)
+
+
 def _by_token(database: Database, token: str) -> Row[Any] | None:
     digest = _digest(token)
     with database.reading() as connection:
-        row = connection.execute(
-            select(
-                client_tokens,
-                clients.c.name,
-                clients.c.read_only,
-                clients.c.entitlements,
-                clients.c.dialect,
-                clients.c.revoked_at,
-            )
-            .join(clients, clients.c.id == client_tokens.c.client_id)
-            .where(client_tokens.c.digest == digest)
-        ).first()
+        row = connection.execute(_BY_DIGEST, {"digest": digest}).first()
     # Whatever the database takes for equal, only the same digest is.
     return row if row is not None and hmac.compare_digest(row.digest, digest) else None
 

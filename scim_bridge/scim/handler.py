@@ -7,6 +7,7 @@ Center. The steps of a Bulk request are written one by one and left to the worke
 
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Protocol, TypeVar, cast
 
 from scim2_models import (
@@ -16,12 +17,14 @@ from scim2_models import (
     Extension,
     ForbiddenException,
     InvalidValueException,
+    Meta,
     PatchOp,
     PreconditionFailedException,
     Resource,
     ResourceType,
     ResponseParameters,
     SCIMException,
+    SearchRequest,
     UniquenessException,
 )
 from scim2_server.bulk import BulkStep
@@ -30,12 +33,14 @@ from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.routing import Operation
+from sqlalchemy import Row
 
-from scim_bridge.directory import audit
+from scim_bridge.directory import audit, texts
 from scim_bridge.directory.audit import Action
 from scim_bridge.directory.documents import grants_of
 from scim_bridge.directory.entitlements import Stated, extension_of
 from scim_bridge.directory.kinds import kind_of
+from scim_bridge.directory.representation import etag, etag_of
 from scim_bridge.directory.resources import Resources
 from scim_bridge.scim.admission import Admitted, deactivation
 from scim_bridge.scim.authentication import caller
@@ -45,6 +50,7 @@ from scim_bridge.scim.entitlements import named_for_removal
 from scim_bridge.scim.members import MemberChanges, taken_apart
 from scim_bridge.scim.provider import Group, Member, User
 from scim_bridge.scim.service import Service
+from scim_bridge.scim.text_answers import Addresses, TextResponse
 
 T = TypeVar("T")
 
@@ -81,16 +87,73 @@ class Handler(ScimHandler):
     # -- Reads: one consistent state, without the lock of a write -------
 
     def query(self, request: ScimRequest) -> ScimResponse:
-        with self.storage.reading():
-            return super().query(request)
+        """Read a resource (RFC 7644, section 3.4.1)."""
+        with self.service.provider, self.storage.reading():
+            resource_type, resource_id = self._target(request, Operation.query)
+            parameters = self.service.read_response_parameters(resource_type, request.query)
+            if not texts.suffice(parameters):
+                return super().query(request)
+            row = self.storage.stored(resource_type, resource_id)
+            if not self.service.read_conditions(request).check(etag(row), "GET"):
+                location = self.service.resource_location(request.base_url, resource_type, row.id)
+                headers = {"Content-Location": location, "ETag": etag(row)}
+                return ScimResponse(HTTPStatus.NOT_MODIFIED, None, headers)
+            return self._text(request, resource_type, row, parameters)
+
+    def _text(
+        self,
+        request: ScimRequest,
+        resource_type: ResourceType,
+        row: Row[Any],
+        parameters: ResponseParameters[Any],
+        status: HTTPStatus = HTTPStatus.OK,
+    ) -> ScimResponse:
+        """A resource as it is stored, for parameters for which texts suffice."""
+        location = self.service.resource_location(request.base_url, resource_type, row.id)
+        headers = {"Content-Location": location, "ETag": etag(row), "Location": location}
+        addresses = self._addresses(request.base_url)
+        text = self.storage.text(resource_type, row, parameters, addresses)
+        return TextResponse(status, None, headers, text)
 
     def search(self, request: ScimRequest) -> ScimResponse:
-        with self.storage.reading():
-            return super().search(request)
+        """Search with GET, of one type or of all (RFC 7644, section 3.4.2)."""
+        return self._search(
+            request,
+            Operation.search,
+            lambda types: self.service.read_search_query(types, request.query),
+        )
 
     def search_with_body(self, request: ScimRequest) -> ScimResponse:
-        with self.storage.reading():
-            return super().search_with_body(request)
+        """Search with POST on ".search" (RFC 7644, section 3.4.3)."""
+        return self._search(
+            request,
+            Operation.search_with_body,
+            lambda types: self.service.read_search_body(
+                types, request.body, request.header("Content-Type")
+            ),
+        )
+
+    def _search(
+        self,
+        request: ScimRequest,
+        operation: Operation,
+        read: Callable[[list[ResourceType]], tuple[SearchRequest[Any], Any]],
+    ) -> ScimResponse:
+        with self.service.provider, self.storage.reading():
+            target = self.service.route(request, operation)
+            types = self.service.searched_types(target.endpoint)
+            allowed = self.service.authorized_types(request, target, types)
+            asked, position = read(types)
+            if not texts.suffice(asked):
+                found = self.storage.search(allowed, asked, position=position)
+                return self.service.search_response(request.base_url, types, found, asked)
+            page = self.storage.search_texts(
+                allowed, asked, self._addresses(request.base_url), position=position
+            )
+            return self.service.text_page_response(types, page, asked)
+
+    def _addresses(self, base_url: str) -> Addresses:
+        return Addresses(service=self.service, base_url=base_url)
 
     # -- Writes of a single request -------------------------------------
 
@@ -102,6 +165,10 @@ class Handler(ScimHandler):
             resource = self.service.read_creation(
                 resource_type, request.body, request.header("Content-Type")
             )
+            if texts.suffice(parameters):
+                return self._carried(
+                    lambda: self._created(request, resource_type, resource, parameters)
+                )
             created = self._carried(lambda: self._create(resource_type, resource))
             if parameters.attributes:
                 created = self.storage.get(
@@ -307,10 +374,27 @@ class Handler(ScimHandler):
         _retried(delete, conditions)
 
     def _create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
+        return self.storage.get(resource_type, self._insert(resource_type, resource))
+
+    def _created(
+        self,
+        request: ScimRequest,
+        resource_type: ResourceType,
+        resource: Resource[Any],
+        parameters: ResponseParameters[Any],
+    ) -> ScimResponse:
+        """Create a resource, and answer as it is then."""
+        row = self.storage.stored(resource_type, self._insert(resource_type, resource))
+        if not _is_group(resource_type):
+            # Who is new is in no group.
+            parameters = texts.BARE[kind_of(resource_type)]
+        return self._text(request, resource_type, row, parameters, HTTPStatus.CREATED)
+
+    def _insert(self, resource_type: ResourceType, resource: Resource[Any]) -> str:
         admitted = self.service.admission.creation(resource)
         self.service.entitlements.change(caller(), (), Stated(grants=grants_of(admitted)))
-        created = self.storage.create(resource_type, admitted)
-        self._audit_dropped(created, resource)
+        created = self.storage.insert(resource_type, admitted)
+        self._audit_dropped(admitted.model_copy(update={"id": created}), resource)
         return created
 
     def _replace(
@@ -348,11 +432,10 @@ class Handler(ScimHandler):
     def _audit_dropped(self, resource: Resource[Any], given: BaseModel) -> None:
         """Name in the audit trail what the client sent and nothing can take. Never its value."""
         if dropped := sorted(given.unknown_attributes):
-            resource_type = self.service.get_resource_type_of(resource)
             audit.record(
                 self.storage.database,
                 action=Action.WARNING,
-                kind=kind_of(resource_type).name,
+                kind="user" if isinstance(resource, User) else "group",
                 resource_id=resource.id,
                 facts=_named(dropped),
                 user_name=resource.user_name if isinstance(resource, User) else None,
@@ -458,6 +541,8 @@ class Handler(ScimHandler):
         apart = taken_apart(patch_op)
         if apart is None:
             return self._patch_whole_group(resource_type, group_id, patch_op, conditions, tolerated)
+        if apart.members and not apart.rest:
+            return self._patch_members(resource_type, group_id, apart.members, conditions)
         current = self._current(resource_type, group_id)
         self.service.check_preconditions(current, "PATCH", conditions)
         self.service.admission.touch(current)
@@ -469,23 +554,41 @@ class Handler(ScimHandler):
             if after.replace(current) or stated is not None:
                 return self._rewrite_group(resource_type, current, after, apart.members, stated)
         if apart.members:
-            self._change_members(group_id, apart.members, current, conditions)
+            self._change_members(group_id, apart.members, _version(current), conditions)
         return self._current(resource_type, group_id)
+
+    def _patch_members(
+        self,
+        resource_type: ResourceType,
+        group_id: str,
+        members: MemberChanges,
+        conditions: Conditions,
+    ) -> Resource[Any]:
+        """Change only who is in a group, of which nothing but its name has to be known.
+
+        It comes back with nothing but its version.
+        """
+        group = self.storage.group_named(group_id)
+        conditions.check(etag(group), "PATCH")
+        self.service.admission.touch_named(group.display_name)
+        version = self._change_members(group_id, members, etag(group), conditions)
+        meta = Meta(resource_type=resource_type.name, version=etag_of(version))
+        return self.service.get_model(resource_type)(id=group_id, meta=meta)
 
     def _change_members(
         self,
         group_id: str,
         members: MemberChanges,
-        current: Resource[Any],
+        version: str | None,
         conditions: Conditions,
-    ) -> None:
+    ) -> int:
         # Rows that come and go do not depend on the version, unless the client says so.
-        self.storage.change_members(
+        return self.storage.change_members(
             group_id,
             add=members.add,
             remove=members.remove,
             replace=members.replace,
-            expected_version=_version(current) if conditions.if_match else None,
+            expected_version=version if conditions.if_match else None,
         )
 
     def _rewrite_group(

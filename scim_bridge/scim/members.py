@@ -6,7 +6,7 @@ value lists who leaves (Microsoft Entra ID), a pathless value that holds `member
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from scim2_models import InvalidValueException, PatchOp, PatchOperation, Path, SCIMException
 from scim2_models.path import CompareOperator, Comparison
@@ -60,6 +60,38 @@ def _union(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
 def _without(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
     gone = frozenset(second)
     return tuple(one for one in first if one not in gone)
+
+
+class Named(NamedTuple):
+    """A member as far as the directory looks at it."""
+
+    value: str
+
+
+# What an entry of `members` may hold beside its value, to be read without a model.
+_USUAL = frozenset({"value", "display", "type"})
+
+
+def named_apart(payload: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Named]] | None:
+    """Take the members out of the body of a group, which may be many: none needs a model.
+
+    None if there are none, or if any is not usual; then the SCIM library says what is wrong.
+    """
+    keys = [name for name in payload if name.lower() in _MEMBERS]
+    entries = payload[keys[0]] if len(keys) == 1 else None
+    if not isinstance(entries, list) or not entries or not all(map(_is_usual, entries)):
+        return None
+    rest = {name: value for name, value in payload.items() if name != keys[0]}
+    return rest, [Named(entry["value"]) for entry in entries]
+
+
+def _is_usual(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and entry.keys() <= _USUAL
+        and bool(entry.get("value"))
+        and all(isinstance(part, str) for part in entry.values())
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

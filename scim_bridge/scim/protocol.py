@@ -22,6 +22,7 @@ from scim2_server.routing import Target
 from scim2_server.service import ScimService
 from scim2_server.utils import parametrize
 
+from scim_bridge.directory.texts import in_order
 from scim_bridge.scim import routing
 from scim_bridge.scim.bulk import Plan
 from scim_bridge.scim.cursors import CallersCursors
@@ -91,6 +92,7 @@ class Protocol(ScimService):
         """A resource, and where it is: RFC 7644 shows Location in 3.3, 3.4.1 and 3.5 alike."""
         response = ScimService.resource_response(resource, scim_ctx, response_parameters, status)
         response.headers["Location"] = response.headers["Content-Location"]
+        response.body = in_order(response.body or {})
         return response
 
     # -- Bulk (RFC 7644, section 3.7) -----------------------------------

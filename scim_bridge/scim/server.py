@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, Response, g, request
 from scim2_flask import ScimServer
 from scim2_models import InvalidSyntaxException, InvalidValueException, SCIMException
 from scim2_server.requests import ScimRequest
+from scim2_server.responses import ScimResponse
 from scim2_server.service import SEARCH_REQUEST_PARAMETERS
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException, NotFound
@@ -24,6 +25,7 @@ from scim_bridge.scim.handler import Carrier, Handler
 from scim_bridge.scim.provider import Provider
 from scim_bridge.scim.routing import allowed, target
 from scim_bridge.scim.service import Service
+from scim_bridge.scim.text_answers import TextResponse
 from scim_bridge.scim.tolerances import Tolerances
 from scim_bridge.settings import Settings
 
@@ -33,6 +35,7 @@ MAX_IGNORED = 8 * 1024 * 1024
 _PIECE = 64 * 1024
 
 _NAMES = {name.lower(): name for name in SEARCH_REQUEST_PARAMETERS}
+_READS = frozenset({"GET", "HEAD"})
 _LISTS = ("attributes", "excludedAttributes")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
@@ -111,7 +114,18 @@ class Server(ScimServer):
             raise InvalidSyntaxException(detail="The body was not sent as announced") from error
         return body
 
+    @staticmethod
+    def _to_response(scim_response: ScimResponse) -> Response:
+        if isinstance(scim_response, TextResponse):
+            return Response(
+                scim_response.text, status=scim_response.status, headers=scim_response.headers
+            )
+        return ScimServer._to_response(scim_response)
+
     def _authenticate(self) -> None:
+        if request.method in _READS:
+            # One look at the database serves the whole request.
+            g.contexts.enter_context(self._resources.reading())
         authorization = request.headers.get("Authorization")
         g.client = self._authenticated(authorization)
         actor = Actor(name=f"client:{g.client.name}", request_id=g.request_id)

@@ -1,6 +1,6 @@
 """How is a SCIM request read, allowed and answered? The protocol without storage."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from itertools import groupby
 from typing import Any, TypeVar, cast
@@ -35,6 +35,8 @@ from scim2_server.routing import Operation, Target
 from scim2_server.storage import SearchPage
 
 from scim_bridge.directory.catalogue import Catalogue
+from scim_bridge.directory.resources import TextPage
+from scim_bridge.directory.texts import in_order
 from scim_bridge.errors import Conflict, DatabaseUnavailable, Refused
 from scim_bridge.scim import words
 from scim_bridge.scim.admission import Admission, Admitted
@@ -43,8 +45,9 @@ from scim_bridge.scim.body import decoded, refuse_excess, refuse_nul_in_filter
 from scim_bridge.scim.credentials import Client
 from scim_bridge.scim.dialect import DIALECTS, MISSING_ENTRY, Dialect, Rule
 from scim_bridge.scim.entitlements import EntitlementRules
+from scim_bridge.scim.members import named_apart
 from scim_bridge.scim.protocol import Protocol
-from scim_bridge.scim.provider import Provider, User
+from scim_bridge.scim.provider import Group, Provider, User
 from scim_bridge.scim.reading import (
     Reading,
     read_bulk,
@@ -55,6 +58,7 @@ from scim_bridge.scim.reading import (
     read_search,
 )
 from scim_bridge.scim.shape import Shape, canonical_values, shape_of
+from scim_bridge.scim.text_answers import list_response
 from scim_bridge.scim.tolerances import Tolerances
 from scim_bridge.settings import Settings
 
@@ -68,6 +72,10 @@ MAX_PROBLEMS = 20
 RETRY_AFTER = 10
 
 _MAKE_ENTRIES = {"unmatched_path_filter": ScimPolicy.UnmatchedPathFilter.create}
+
+_SELECTIONS = frozenset({"attributes", "excludedAttributes"})
+# What is returned when nothing is selected.
+_EVERYTHING = ResponseParameters[Any]()
 
 _WRITES = frozenset({Operation.create, Operation.replace, Operation.patch, Operation.delete})
 
@@ -123,15 +131,18 @@ class Service(Protocol):
             refuse_excess(reading.payload)
         _refuse([reading], InvalidValueException)
         policy = _dialect().policy
+        apart = named_apart(reading.payload) if _states_group(model, scim_ctx) else None
         try:
-            found = model.model_validate(reading.payload, scim_ctx=scim_ctx, scim_policy=policy)
+            found = model.model_validate(
+                apart[0] if apart else reading.payload, scim_ctx=scim_ctx, scim_policy=policy
+            )
         except ValidationError as exception:
             raise _all_problems(exception) from exception
         for message, part in _messages(found, reading):
             if message is not None:
                 message.unknown_attributes.update(dict.fromkeys(part.dropped))
         self._note([reading, *_taken(found, reading)])
-        return found
+        return found.model_copy(update={"members": apart[1]}) if apart else found
 
     def _read(self, payload: Any, model: type[BaseModel], scim_ctx: Context) -> Reading:
         """A payload as the standards have it."""
@@ -182,6 +193,13 @@ class Service(Protocol):
         found = self.read_search(resource_types, reading.payload)
         self._note([reading])
         return found
+
+    def read_response_parameters(
+        self, resource_type: ResourceType, query: Mapping[str, str]
+    ) -> ResponseParameters[Any]:
+        if not _SELECTIONS & query.keys():
+            return _EVERYTHING
+        return super().read_response_parameters(resource_type, query)
 
     def read_search(
         self, resource_types: list[ResourceType], payload: Any
@@ -266,14 +284,37 @@ class Service(Protocol):
     ) -> ScimResponse:
         """A page, with what is returned on request only: the library forgets what was asked for."""
         response = super().search_response(base_url, resource_types, page, search_request)
+        body = cast("dict[str, Any]", response.body)
         if search_request.attributes and page.resources:
-            cast("dict[str, Any]", response.body)["Resources"] = [
+            body["Resources"] = [
                 self.publish(base_url, resource).model_dump(
                     scim_ctx=Context.RESOURCE_QUERY_RESPONSE, response_parameters=search_request
                 )
                 for resource in page.resources
             ]
+        if "Resources" in body:
+            body["Resources"] = [in_order(shown) for shown in body["Resources"]]
         return response
+
+    def text_page_response(
+        self,
+        resource_types: list[ResourceType],
+        page: TextPage,
+        search_request: SearchRequest[Any],
+    ) -> ScimResponse:
+        """The same for a page of texts."""
+        by_cursor = search_request.cursor is not None
+        beside = (page.next, page.previous) if by_cursor else (None, None)
+        next_cursor, previous_cursor = (
+            self._seal(resource_types, search_request, position) for position in beside
+        )
+        return list_response(
+            page.texts,
+            total=page.total,
+            start_index=None if by_cursor else search_request.start_index,
+            next_cursor=next_cursor,
+            previous_cursor=previous_cursor,
+        )
 
     def reference_location(self, base_url: str, reference: str) -> str:
         """The URL of a reference. It may be relative to the resource that holds it, as
@@ -322,6 +363,12 @@ class Service(Protocol):
         if isinstance(exception, InvalidToken):
             return f'{challenge}, error="invalid_token"'
         return challenge
+
+
+def _states_group(model: type[BaseModel], scim_ctx: Context) -> bool:
+    """Whether a body is a group with its members."""
+    states = (Context.RESOURCE_CREATION_REQUEST, Context.RESOURCE_REPLACEMENT_REQUEST)
+    return issubclass(model, Group) and scim_ctx in states
 
 
 def _dialect() -> Dialect:

@@ -83,11 +83,14 @@ class AccessIntents:
     def _returned(self, key: Key, write: Write) -> Iterator[Intent]:
         """Nothing is to be taken any more, and what the resource is entitled to comes back."""
         mark = self.marks.find(key)
-        if (mark is not None and mark.state != "clear") or self.entitlements.has_rows(key):
+        if (mark is not None and mark.state != "clear") or self._is_entitled(key, write):
             # A new record may have taken an earlier one's place: what that was to lose still goes.
-            is_new = write.version_before == 0
             inherited = mark is not None and mark.take_away.inherited
-            yield Intent(key=key, reversal=not (is_new or inherited))
+            yield Intent(key=key, reversal=not (write.is_new or inherited))
+
+    def _is_entitled(self, key: Key, write: Write) -> bool:
+        """Whether there are rows of what it is to hold. What is new has those of its write."""
+        return bool(write.begun) if write.is_new else self.entitlements.has_rows(key)
 
     def _is_concerned(self, key: Key) -> bool:
         holder = self.entitlements.holder(key)

@@ -159,7 +159,7 @@ class Cuts:
         """Begin a cut for a leaver and end it for a returner. Before memberships are marked."""
         if write.leaves:
             self._begin(write.id)
-        elif write.returns:
+        elif write.returns and not write.is_new:
             self._end(write.id)
 
     def _begin(self, user_id: str) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 
 from scim_bridge.directory import tables
 from scim_bridge.directory.catalogue import Catalogue
@@ -25,6 +25,18 @@ assignments = tables.assignments
 
 # For so long after a creation AWS may say that there is no such principal, in seconds.
 NEW_FOR = 60.0
+
+
+# Made once, since every write asks for them.
+_ROWS = (
+    select(assignments)
+    .where(
+        assignments.c.kind == bindparam("kind"),
+        assignments.c.resource_id == bindparam("resource_id"),
+        assignments.c.valid_to.is_(None),
+    )
+    .order_by(assignments.c.id)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,15 +124,7 @@ class Entitlements:
         return grant not in self.grants.applied(holder) and not self._was_given_here(key, grant)
 
     def _rows(self, key: Key) -> list[Row[Any]]:
-        rows = self.database.connection.execute(
-            select(assignments)
-            .where(
-                assignments.c.kind == key.kind,
-                assignments.c.resource_id == key.id,
-                assignments.c.valid_to.is_(None),
-            )
-            .order_by(assignments.c.id)
-        )
+        rows = self.database.connection.execute(_ROWS, {"kind": key.kind, "resource_id": key.id})
         return list(rows)
 
     def _resolved(self, row: Row[Any]) -> Grant | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, Table, bindparam, select
 
 from scim_bridge.directory import tables
 from scim_bridge.directory.audit import Action, record
@@ -13,8 +13,8 @@ from scim_bridge.directory.write import Write
 from scim_bridge.identity_center.payloads import (
     ONLY_AT_CREATION,
     Problem,
-    Projection,
     project_user,
+    withheld_of_user,
 )
 from scim_bridge.plan.state import NOTHING, TakeAway
 from scim_bridge.settings import Delivery
@@ -68,10 +68,8 @@ class Intents:
         """Say once that a value is kept in the directory and cannot be sent."""
         if write.after is None:
             return
-        before = project_user(write.before or {}, manager=None)
-        after = project_user(write.after, manager=None)
-        new = {*after.withheld} - {*before.withheld}
-        for problem in sorted((*new, *self._too_late(write.id, before, after)), key=str):
+        new = {*withheld_of_user(write.after)} - {*withheld_of_user(write.before or {})}
+        for problem in sorted((*new, *self._too_late(write)), key=str):
             record(
                 self.database,
                 action=Action.WARNING,
@@ -81,18 +79,22 @@ class Intents:
                 facts={"attribute": problem.path, "why": problem.reason},
             )
 
-    def _too_late(self, user_id: str, before: Projection, after: Projection) -> list[Problem]:
+    def _too_late(self, write: Write) -> list[Problem]:
         """What the target takes only when it creates a user, and now has otherwise."""
-        key = Key(kind="user", id=user_id)
+        key = Key(kind="user", id=write.id)
         link = self.observations.link(key)
         seen = self.observations.seen("user", link.target_id) if link else None
         if seen is None:
             return []
         there = as_sent(seen.attributes, self.observations.applied(key))
+        was, wanted = (
+            project_user(document or {}, manager=None).attributes
+            for document in (write.before, write.after)
+        )
         return [
             Problem(path=path, reason="Identity Center takes it only when it creates a user")
             for path in ONLY_AT_CREATION
-            if after.attributes.get(path) not in (before.attributes.get(path), there.get(path))
+            if wanted.get(path) not in (was.get(path), there.get(path))
         ]
 
     # -- Users ----------------------------------------------------------
@@ -225,27 +227,15 @@ class Intents:
 
     def _earlier_record(self, write: Write) -> Key | None:
         """The deleted record of the same name that is linked to a principal, the latest first."""
-        table = tables.users if write.kind == "user" else tables.groups
         name = "userName" if write.kind == "user" else "displayName"
-        column = (
-            tables.users.c.user_name_folded
-            if write.kind == "user"
-            else tables.groups.c.display_name_folded
-        )
-        name_folded = folded(str((write.after or {}).get(name, "")))
-        links = tables.links
         found: str | None = self.database.connection.scalar(
-            select(table.c.id)
-            .join(links, links.c.resource_id == table.c.id)
-            .where(
-                column == name_folded,
-                table.c.deleted_at.is_not(None),
-                table.c.id != write.id,
-                links.c.target == self.marks.target,
-                links.c.kind == write.kind,
-            )
-            .order_by(table.c.deleted_at.desc())
-            .limit(1)
+            _EARLIER[write.kind],
+            {
+                "name": folded(str((write.after or {}).get(name, ""))),
+                "id": write.id,
+                "target": self.marks.target,
+                "kind": write.kind,
+            },
         )
         return None if found is None else Key(kind=write.kind, id=found)
 
@@ -263,6 +253,30 @@ class Intents:
         outer = outer_groups(self.database, write.left) if write.left else ()
         joined = groups_of(self.database, write.id)
         return {*(group.id for group in joined), *write.left, *outer}
+
+
+def _earlier(table: Table, name: ColumnElement[str]) -> Select[str]:
+    links = tables.links.c
+    return (
+        select(table.c.id)
+        .join(tables.links, links.resource_id == table.c.id)
+        .where(
+            name == bindparam("name"),
+            table.c.deleted_at.is_not(None),
+            table.c.id != bindparam("id"),
+            links.target == bindparam("target"),
+            links.kind == bindparam("kind"),
+        )
+        .order_by(table.c.deleted_at.desc())
+        .limit(1)
+    )
+
+
+# Made once, since every creation asks.
+_EARLIER = {
+    "user": _earlier(tables.users, tables.users.c.user_name_folded),
+    "group": _earlier(tables.groups, tables.groups.c.display_name_folded),
+}
 
 
 def is_removal(write: Write) -> bool:

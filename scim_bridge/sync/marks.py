@@ -11,7 +11,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sqlalchemy import Row, Table, and_, case, exists, literal, not_, or_, select, update
+from sqlalchemy import (
+    Float,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    case,
+    exists,
+    insert,
+    literal,
+    not_,
+    null,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.directory import actor, tables
@@ -109,33 +125,25 @@ class Marks:
 
     # -- Marking --------------------------------------------------------
 
-    def mark(self, intent: Intent) -> Mark:
-        """Mark a resource as pending, raising its generation."""
+    def mark(self, intent: Intent, *, is_new: bool = False) -> Mark:
+        """Mark a resource as pending, raising its generation. What is new has no mark yet."""
         with self.database.transaction() as connection:
-            row = self._row(intent.key)
+            row = None if is_new else self._row(intent.key)
             if row is None:
-                connection.execute(pending.insert().values(**self._first(intent)))
-            else:
-                connection.execute(
-                    update(pending).where(self._is(intent.key)).values(**self._again(intent, row))
-                )
-            return self.read(intent.key)
+                statement, values = _FIRST[intent.urgent], self._first(intent)
+                return _mark(connection.execute(statement, values).one())
+            again = update(pending).where(self._is(intent.key)).values(**self._again(intent, row))
+            return _mark(connection.execute(again.returning(pending)).one())
 
     def _first(self, intent: Intent) -> dict[str, Any]:
         return {
             "target": self.target,
             "kind": intent.key.kind,
             "resource_id": intent.key.id,
-            "generation": 1,
-            "state": "pending",
-            "since": now(),
             "urgent": intent.urgent,
-            "revoking_since": now() if intent.urgent else None,
             "take_away": _to_json(intent.take_away),
             "reread": intent.reread,
-            "attempts": 0,
-            "next_attempt_at": now() + intent.quiet,
-            "lease_no": 0,
+            "quiet": intent.quiet,
             "leased_until": intent.busy_until,
             "requests": _requests(intent),
         }
@@ -465,8 +473,8 @@ class Marks:
         return [_mark(row) for row in rows]
 
     def _row(self, key: Key) -> Row[Any] | None:
-        statement = select(pending).where(self._is(key))
-        return self.database.connection.execute(statement).one_or_none()
+        asked = {"target": self.target, "kind": key.kind, "resource_id": key.id}
+        return self.database.connection.execute(_MARK, asked).one_or_none()
 
     def _is(self, key: Key) -> ColumnElement[bool]:
         return and_(
@@ -474,6 +482,33 @@ class Marks:
             pending.c.kind == key.kind,
             pending.c.resource_id == key.id,
         )
+
+
+# Made once, since every write asks for marks and makes some.
+_MARK = select(pending).where(
+    pending.c.target == bindparam("target"),
+    pending.c.kind == bindparam("kind"),
+    pending.c.resource_id == bindparam("resource_id"),
+)
+
+
+def _first(*, urgent: bool) -> ReturningInsert[Any]:
+    """The first mark of a resource."""
+    given = ("target", "kind", "resource_id", "urgent", "take_away", "reread", "leased_until")
+    values = {
+        **{name: bindparam(name, type_=pending.c[name].type) for name in (*given, "requests")},
+        "generation": 1,
+        "state": "pending",
+        "since": now(),
+        "revoking_since": now() if urgent else null(),
+        "attempts": 0,
+        "next_attempt_at": now() + bindparam("quiet", type_=Float),
+        "lease_no": 0,
+    }
+    return insert(pending).values(values).returning(pending)
+
+
+_FIRST = {urgent: _first(urgent=urgent) for urgent in (False, True)}
 
 
 def merged(one: TakeAway, other: TakeAway) -> TakeAway:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Table, and_, delete, select
+from sqlalchemy import Row, Table, and_, bindparam, delete, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.directory import tables
@@ -19,6 +19,13 @@ from scim_bridge.sync.marks import Key
 links = tables.links
 applied = tables.applied
 observed = tables.observed
+
+# Made once, since every write asks for a link.
+_LINK = select(links).where(
+    links.c.target == bindparam("target"),
+    links.c.kind == bindparam("kind"),
+    links.c.resource_id == bindparam("resource_id"),
+)
 
 # SQLite takes 32,766 variables in a statement; three columns a row leave ample room.
 _ROWS = 5000
@@ -81,7 +88,7 @@ class Observations:
 
     def link(self, key: Key) -> Link | None:
         row = self.database.connection.execute(
-            select(links).where(self._of(links, key))
+            _LINK, {"target": self.target, "kind": key.kind, "resource_id": key.id}
         ).one_or_none()
         return None if row is None else _link(row)
 

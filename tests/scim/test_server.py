@@ -280,7 +280,7 @@ def test_a_failure_nobody_expected_is_told_without_its_detail(
     def broken(*_: object, **__: object) -> None:
         raise KeyError("a secret of the inside")
 
-    monkeypatch.setattr(scim.resources, "get", broken)
+    monkeypatch.setattr(scim.resources, "stored", broken)
 
     answer = scim.get("/Users/x")
     detail = assert_error(answer, 500)
@@ -296,9 +296,9 @@ def unavailable(*_: object, **__: object) -> None:
 @pytest.mark.parametrize(
     ("attribute", "send"),
     [
-        ("get", lambda scim: scim.get("/Users/x")),
-        ("search", lambda scim: scim.get("/Users")),
-        ("create", lambda scim: scim.post("/Users", person())),
+        ("stored", lambda scim: scim.get("/Users/x")),
+        ("search_texts", lambda scim: scim.get("/Users")),
+        ("insert", lambda scim: scim.post("/Users", person())),
         ("operation", lambda scim: scim.post("/Users", person())),
     ],
     ids=["get", "search", "create", "begin"],
