@@ -13,6 +13,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.migration import upgrade
+from tests.postgresql import Postgresql, started
 
 # Two cores shared by many tests make a single example slow at times; that is no failure.
 settings.register_profile("default", deadline=None)
@@ -64,10 +65,27 @@ def database_file(migrated_file: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(migrated_file, tmp_path / "directory.db"))
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """A PostgreSQL server for as long as the tests run."""
+    with started() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a fresh database, migrated, of either kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{request.getfixturevalue('database_file')}"
+        return
+    with request.getfixturevalue("postgresql").fresh() as url:
+        yield url
+
+
 @pytest.fixture
-def database(database_file: Path) -> Iterator[Database]:
-    """A database on a fresh SQLite file, migrated."""
-    database = Database(f"sqlite:///{database_file}")
+def database(database_url: str) -> Iterator[Database]:
+    """A fresh database, migrated."""
+    database = Database(database_url)
     yield database
     database.close()
 
