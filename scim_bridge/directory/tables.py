@@ -13,13 +13,15 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    String,
     Table,
-    Text,
     false,
     text,
 )
+from sqlalchemy import String as AnyString
+from sqlalchemy import Text as AnyText
 from sqlalchemy.dialects import postgresql
+
+from scim_bridge.directory.expressions import flag_in, folded, text_in
 
 metadata = MetaData(
     naming_convention={
@@ -31,7 +33,18 @@ metadata = MetaData(
 
 # SQLite counts rowids only for INTEGER primary keys.
 RowId = BigInteger().with_variant(Integer, "sqlite")
-Document = JSON().with_variant(postgresql.JSONB(), "postgresql")
+# Kept as it was written, on PostgreSQL too: its jsonb would order the names anew.
+Document = JSON()
+# Ordered by their characters on every database, whatever language it is set to.
+Text = AnyText().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+
+
+def String(length: int) -> AnyString:  # it stands for a type
+    """Text of at most so many characters, ordered as `Text` is."""
+    return AnyString(length).with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
+
+
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
 LIVE = text("deleted_at IS NULL")
 CURRENT = text("valid_to IS NULL")
@@ -67,6 +80,10 @@ users = Table(
     Index("ix_users_last_modified", "last_modified"),
     Index("ix_users_deleted_name", "user_name_folded"),
 )  # fmt: skip
+# What filters ask of the document, in the words in which they ask it.
+Index("ix_users_active", flag_in(users.c.document, "active"))
+Index("ix_users_employee_number", folded(text_in(users.c.document, ENTERPRISE, "employeeNumber")))
+Index("ix_users_department", folded(text_in(users.c.document, ENTERPRISE, "department")))
 
 groups = Table(
     "groups",
