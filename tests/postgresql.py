@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import URL, make_url
 
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.migration import upgrade
+from scim_bridge.directory.tables import metadata
 
 # Where the migrated schema is, to be copied.
 TEMPLATE = "template_directory"
@@ -21,36 +23,70 @@ TEMPLATE = "template_directory"
 HASTE = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
 
 
+# Makes a database as it was when it was copied. A new copy would take a hundred times as long.
+OTHERS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid != pg_backend_pid()"""
+EMPTY = "; ".join(f'DELETE FROM "{table}"' for table in metadata.tables)
+FROM_THE_START = """
+    SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, 1, false)
+    FROM pg_sequences WHERE last_value IS NOT NULL"""
+NEWEST = "UPDATE alembic_version SET version_num = %s"
+
+
 class Postgresql:
     """A running server. Each `fresh` database has the newest schema."""
 
     def __init__(self, url: URL) -> None:
         self.url = url.set(drivername="postgresql+psycopg")
         self._numbers = itertools.count()
+        self._used: list[str] = []
         for setting in HASTE:
             self._run(f"ALTER SYSTEM SET {setting}")
         self._run("SELECT pg_reload_conf()")
         self._run(f"CREATE DATABASE {TEMPLATE}")
         database = Database(self._named(TEMPLATE))
         upgrade(database)
+        with database.reading() as connection:
+            self._version = MigrationContext.configure(connection).get_current_revision()
         database.close()
 
     @contextmanager
     def fresh(self) -> Iterator[str]:
-        """The URL of a migrated database that exists for as long as it is used."""
+        """The URL of a migrated and empty database, which is nobody else's while it is used."""
+        name = self._used.pop() if self._used else self._copy()
+        yield self._named(name)
+        self._clear(name)
+        self._used.append(name)
+
+    @contextmanager
+    def empty(self) -> Iterator[str]:
+        """The URL of a database without tables, which is gone afterwards."""
+        name = f"directory_{next(self._numbers)}"
+        self._run(f"CREATE DATABASE {name}")
+        yield self._named(name)
+        self._run(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _copy(self) -> str:
         name = f"directory_{next(self._numbers)}"
         self._run(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-        try:
-            yield self._named(name)
-        finally:
-            self._run(f"DROP DATABASE {name} WITH (FORCE)")
+        return name
+
+    def _clear(self, name: str) -> None:
+        with psycopg.connect(self._address(name), autocommit=True) as connection:
+            for statement in (OTHERS, EMPTY, FROM_THE_START):
+                connection.execute(statement.encode())
+            connection.execute(NEWEST, (self._version,))
 
     def _named(self, database: str) -> str:
         return self.url.set(database=database).render_as_string(hide_password=False)
 
+    def _address(self, database: str | None = None) -> str:
+        url = self.url.set(drivername="postgresql", database=database or self.url.database)
+        return url.render_as_string(hide_password=False)
+
     def _run(self, statement: str) -> None:
-        address = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(address, autocommit=True) as connection:
+        with psycopg.connect(self._address(), autocommit=True) as connection:
             connection.execute(statement.encode())
 
 
