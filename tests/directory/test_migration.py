@@ -1,6 +1,7 @@
 """The migrations make exactly the tables that the code uses."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from scim_bridge.directory.migration import check, upgrade
 from scim_bridge.directory.tables import metadata
 from scim_bridge.errors import MigrationMissing
 
-
 # What PostgreSQL knows of every column and index, whatever the order of the columns.
 COLUMNS = """
     SELECT table_name, column_name, udt_name, character_maximum_length, collation_name,
@@ -25,7 +25,7 @@ INDEXES = """
     WHERE schemaname = 'public' AND tablename != 'alembic_version' ORDER BY 1"""
 
 
-def schema(connection: Connection) -> list[object]:
+def schema(connection: Connection) -> Sequence[object]:
     """Every table and index, as the database holds its definition, columns in any order."""
     if connection.dialect.name == "postgresql":
         return [
@@ -45,7 +45,9 @@ def _parts(sql: str) -> list[str]:
 
 
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
-@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
+@pytest.mark.filterwarnings(
+    "ignore:autogenerate skipping metadata-specified expression-based index"
+)
 def test_the_migrated_schema_is_that_of_the_metadata(database: Database) -> None:
     """Alembic finds nothing to add, drop or change. It cannot compare expressions in indexes."""
     by_expression = {

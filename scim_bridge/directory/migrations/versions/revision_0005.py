@@ -1,9 +1,9 @@
-"""What filters ask of a document has indexes, and PostgreSQL compares as SQLite does."""
+"""What filters ask of a document is found by indexes, and PostgreSQL compares as SQLite does."""
 
 import sqlalchemy as sa
 from alembic import op
 
-from scim_bridge.directory import lowercase
+from scim_bridge.directory import addresses, lowercase
 
 revision = "0005"
 down_revision = "0004"
@@ -14,11 +14,13 @@ ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
 
 def upgrade() -> None:
-    if op.get_bind().dialect.name == "postgresql":
+    dialect = op.get_bind().dialect.name
+    if dialect == "postgresql":
         _compare_as_sqlite()
         _index_on_postgresql()
     else:
         _index_on_sqlite()
+    _keep_addresses(dialect)
 
 
 def _compare_as_sqlite() -> None:
@@ -62,6 +64,19 @@ def _index_on_sqlite() -> None:
     for index, name in (("employee_number", "employeeNumber"), ("department", "department")):
         value = f"""json_extract(document, '$."{ENTERPRISE}"."{name}"')"""
         op.execute(sa.text(_unbound(f"CREATE INDEX ix_users_{index} ON users (folded({value}))")))
+
+
+def _keep_addresses(dialect: str) -> None:
+    collation = "C" if dialect == "postgresql" else None
+    op.create_table(
+        addresses.TABLE,
+        sa.Column("user_id", sa.String(36, collation=collation), nullable=False),
+        sa.Column("email_folded", sa.Text(collation=collation), nullable=False),
+    )
+    op.create_index("uq_user_emails", addresses.TABLE, ["email_folded", "user_id"], unique=True)
+    op.create_index("ix_user_emails_user", addresses.TABLE, ["user_id"])
+    for statement in (*addresses.TRIGGERS[dialect], addresses.FILL[dialect]):
+        op.get_bind().exec_driver_sql(statement)
 
 
 def _unbound(statement: str) -> str:
