@@ -25,8 +25,10 @@ from scim_bridge.directory import comparison
 from scim_bridge.errors import DatabaseUnavailable, SettingProblem, SettingsError
 from scim_bridge.settings import Database as DatabaseSettings
 
-# How long a writer waits for another writer, and for a connection, in seconds.
-BUSY_SECONDS = 10
+# How long a writer waits for another writer of the same SQLite file, in seconds.
+SQLITE_BUSY_SECONDS = 10
+# The same on PostgreSQL, and for a connection.
+POSTGRESQL_BUSY_SECONDS = 10
 # After how long of doing nothing a writer on PostgreSQL is taken for lost, in seconds.
 ABANDONED_SECONDS = 60
 
@@ -58,7 +60,7 @@ def _open(url: str, password_file: Path | None) -> Engine:
 
 
 def _open_sqlite(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS}, hide_parameters=True)
 
     @event.listens_for(engine, "do_connect")
     def _keep_to_the_owner(_dialect: Any, _record: Any, arguments: Any, _options: Any) -> None:
@@ -91,7 +93,7 @@ def _open_postgresql(url: str, password_file: Path | None) -> Engine:
             pool_pre_ping=True,
             hide_parameters=True,
             connect_args={
-                "connect_timeout": BUSY_SECONDS,
+                "connect_timeout": POSTGRESQL_BUSY_SECONDS,
                 "application_name": "scim-bridge",
                 **_KEEPALIVES,
             },
@@ -146,7 +148,7 @@ _SESSION = "; ".join(f"SET tcp_{name} = {value}" for name, value in _KEEPALIVES.
 # nobody waits for two others who wait for each other. Readers wait for nobody.
 _WRITER = 0x5343494D
 _WRITE = (
-    f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'; "
+    f"SET LOCAL lock_timeout = '{POSTGRESQL_BUSY_SECONDS}s'; "
     f"SET LOCAL idle_in_transaction_session_timeout = '{ABANDONED_SECONDS}s'; "
     f"SELECT pg_advisory_xact_lock({_WRITER})"
 )

@@ -15,6 +15,7 @@ from sqlalchemy import Row, and_, case, literal, not_, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.directory import actor, tables
+from scim_bridge.directory.bell import ring
 from scim_bridge.directory.database import Database, now
 from scim_bridge.directory.write import Kind
 from scim_bridge.errors import BridgeError
@@ -119,6 +120,7 @@ class Marks:
                 connection.execute(
                     update(pending).where(self._is(intent.key)).values(**self._again(intent, row))
                 )
+            ring(connection)
             return self.read(intent.key)
 
     def _first(self, intent: Intent) -> dict[str, Any]:
@@ -176,6 +178,7 @@ class Marks:
                 .where(pending.c.target == self.target, pending.c.state.in_(states))
                 .values(state="pending", next_attempt_at=now(), attempts=0)
             )
+            ring(connection)
             return result.rowcount
 
     def spare(self, member: str) -> None:

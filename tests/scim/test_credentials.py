@@ -280,7 +280,7 @@ def test_a_refused_token_is_not_noted_as_used(database, clock, add):
 def test_a_locked_database_does_not_keep_a_client_out(database, add, clock, monkeypatch):
     """A token can be read while somebody else writes; noting its use can wait."""
     issued = add()
-    monkeypatch.setattr("scim_bridge.directory.database.BUSY_SECONDS", 0)
+    monkeypatch.setattr("scim_bridge.directory.database.SQLITE_BUSY_SECONDS", 0)
     impatient = Database(database.url)
     with database.transaction():
         client = authenticate(impatient, issued.token, clock=clock)

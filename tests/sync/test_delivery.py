@@ -684,7 +684,7 @@ def test_an_empty_read_after_a_lost_answer_does_not_end_a_removal(
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that is waited for only shortly."""
-    monkeypatch.setattr(directory_database, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(directory_database, "SQLITE_BUSY_SECONDS", 0.1)
 
 
 @pytest.mark.usefixtures("impatient")
