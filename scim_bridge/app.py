@@ -13,6 +13,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from scim_bridge.directory import migration
 from scim_bridge.directory.catalogue import Catalogue
 from scim_bridge.directory.database import Database
+from scim_bridge.directory.database import connect as connect_database
 from scim_bridge.directory.entries import record_write
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.seal_key import load_key
@@ -195,7 +196,7 @@ def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None =
 
     Raises `SettingsError` when the settings do not say where Identity Center is.
     """
-    database = Database(settings.database.url)
+    database = connect_database(settings.database)
     provider = Provider(settings)
     timeout = settings.identity_center.timeout
     marks = Marks(database, TARGET, call_seconds=timeout)

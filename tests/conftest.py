@@ -2,7 +2,11 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.migration import upgrade
+from tests.postgresql import Postgresql, started
 
 # Two cores shared by many tests make a single example slow at times; that is no failure.
 settings.register_profile("default", deadline=None)
@@ -21,6 +26,20 @@ settings.load_profile("default")
 
 # The tests of these folders start processes, which the tests of a module share. They mostly wait.
 SERVED = ("tests/acceptance/", "tests/conformance/")
+
+
+# What decides by the database runs on SQLite and on PostgreSQL. With this variable, which names one
+# of the two, everything runs on that one.
+KIND = os.environ.get("SCIM_BRIDGE_TEST_DATABASE")
+ON_BOTH = (
+    "tests/directory/",
+    "tests/sync/test_marks.py",
+    "tests/sync/test_worker.py",
+    "tests/sync/test_held.py",
+    "tests/sync/test_schedule.py",
+    "tests/scim/test_conditions.py",
+    "tests/scim/test_credentials.py",
+)
 
 
 class ServedByModule(LoadScopeScheduling):
@@ -64,10 +83,53 @@ def database_file(migrated_file: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(migrated_file, tmp_path / "directory.db"))
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """A PostgreSQL server for as long as the tests run."""
+    with started() as server:
+        yield server
+
+
+Fresh = Callable[[], AbstractContextManager[str]]
+
+
+@contextmanager
+def _fresh_file(migrated_file: Path) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield f"sqlite:///{shutil.copy(migrated_file, folder)}"
+
+
 @pytest.fixture
-def database(database_file: Path) -> Iterator[Database]:
-    """A database on a fresh SQLite file, migrated."""
-    database = Database(f"sqlite:///{database_file}")
+def database_kind() -> str:
+    """Which database a test runs on: SQLite, unless the module is among `ON_BOTH`."""
+    return KIND or "sqlite"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    module = metafunc.definition.nodeid.partition("::")[0]
+    if "database_kind" in metafunc.fixturenames and module.startswith(ON_BOTH) and not KIND:
+        metafunc.parametrize("database_kind", ["sqlite", "postgresql"])
+
+
+@pytest.fixture
+def fresh(database_kind: str, request: pytest.FixtureRequest) -> Fresh:
+    """Gives the URL of a fresh database, migrated: as often as one likes."""
+    if database_kind == "sqlite":
+        return partial(_fresh_file, request.getfixturevalue("migrated_file"))
+    return request.getfixturevalue("postgresql").fresh
+
+
+@pytest.fixture
+def database_url(fresh: Fresh) -> Iterator[str]:
+    """The URL of a fresh database, migrated."""
+    with fresh() as url:
+        yield url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A fresh database, migrated."""
+    database = Database(database_url)
     yield database
     database.close()
 
@@ -80,11 +142,15 @@ class RowsRead:
         event.listen(database.engine, "checkout", self._watch)
 
     def _watch(self, connection: Any, *_: Any) -> None:
-        connection.row_factory = self._count
+        is_sqlite = isinstance(connection, sqlite3.Connection)
+        connection.row_factory = self._count if is_sqlite else self._counting
 
     def _count(self, _cursor: Any, row: Any) -> Any:
         self.count += 1
         return row
+
+    def _counting(self, cursor: Any) -> Any:
+        return lambda row: self._count(cursor, tuple(row))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import click
 
 from scim_bridge.cli.invocation import Invocation, pass_invocation
 from scim_bridge.directory import migration
-from scim_bridge.directory.database import Database
+from scim_bridge.directory.database import connect
 
 
 @click.group()
@@ -28,7 +28,7 @@ def upgrade(invocation: Invocation) -> None:
     Example:
       scim-bridge db upgrade
     """
-    database = Database(invocation.settings().database.url)
+    database = connect(invocation.settings().database)
     try:
         migration.upgrade(database)
         click.echo(f"The database is at this version's schema: {database.path}")

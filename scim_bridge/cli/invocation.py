@@ -75,9 +75,9 @@ def opened(settings: "Settings", *, create: bool = False) -> Iterator["Database"
     `MigrationMissing` when it has another schema, `DatabaseUnavailable` when it does not answer.
     """
     from scim_bridge.directory import migration
-    from scim_bridge.directory.database import Database
+    from scim_bridge.directory.database import connect
 
-    database = Database(settings.database.url)
+    database = connect(settings.database)
     try:
         if create:
             _create(database)

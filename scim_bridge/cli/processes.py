@@ -24,7 +24,7 @@ from scim_bridge.app import Bridge, build
 from scim_bridge.cli.parent import end_with
 from scim_bridge.cli.web import GRACE, Web
 from scim_bridge.directory import nesting
-from scim_bridge.directory.database import Database
+from scim_bridge.directory.database import connect
 from scim_bridge.errors import BridgeError, DatabaseUnavailable
 from scim_bridge.metrics import Metrics, serve_apart
 from scim_bridge.settings import Settings
@@ -157,7 +157,7 @@ def _fetched(signals: frozenset[signal.Signals]) -> Iterator[None]:
 
 def _fold(settings: Settings) -> None:
     """Leave the database as one file. Processes that end at once take each other for the last."""
-    database = Database(settings.database.url)
+    database = connect(settings.database)
     try:
         database.clock()
     except DatabaseUnavailable as error:
@@ -174,7 +174,7 @@ def _deliveries(settings: Settings) -> None:
 
 def _serve_metrics(settings: Settings, listen: str) -> None:
     try:
-        serve_apart(Metrics(Database(settings.database.url), TARGET), listen)
+        serve_apart(Metrics(connect(settings.database), TARGET), listen)
     except OSError as error:
         # People must lose their access whether or not somebody counts it.
         log.warning("metrics cannot be served", listen=listen, reason=error.strerror)

@@ -7,13 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from sqlalchemy import insert, select
+
 from scim_bridge.app import build
 from scim_bridge.directory.database import Database
+from scim_bridge.directory.migration import upgrade
+from scim_bridge.directory.tables import metadata
 from scim_bridge.plan.changes import Change
 from scim_bridge.plan.grants import AccessChange
 from scim_bridge.settings import Database as DatabaseSettings
 from scim_bridge.settings import Settings
 from scim_bridge.sync.pause import resume
+
+ROWS_AT_ONCE = 2_000
 
 Call = Change | AccessChange
 
@@ -42,9 +48,26 @@ def _copied(database: Database) -> Iterator[str]:
     with TemporaryDirectory(prefix="scim-bridge-plan-") as folder:
         file = Path(folder) / "copy.db"
         file.touch(mode=0o600)
-        with (
-            closing(sqlite3.connect(str(database.path))) as source,
-            closing(sqlite3.connect(file)) as copy,
-        ):
-            source.backup(copy)
-        yield f"sqlite:///{file}"
+        url = f"sqlite:///{file}"
+        if database.path is not None:
+            _copy_file(database.path, file)
+        else:
+            _copy_rows(database, url)
+        yield url
+
+
+def _copy_file(original: Path, file: Path) -> None:
+    with closing(sqlite3.connect(original)) as source, closing(sqlite3.connect(file)) as copy:
+        source.backup(copy)
+
+
+def _copy_rows(original: Database, url: str) -> None:
+    """Everything that is in the tables of a database of another kind."""
+    copy = Database(url)
+    upgrade(copy)
+    with original.reading() as source, copy.transaction() as connection:
+        for table in metadata.tables.values():
+            rows = source.execute(select(table).execution_options(yield_per=ROWS_AT_ONCE))
+            for part in rows.mappings().partitions():
+                connection.execute(insert(table), [dict(row) for row in part])
+    copy.close()

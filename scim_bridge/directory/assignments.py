@@ -156,11 +156,13 @@ def reopen(
     """Begin again what a resource was entitled to until a time."""
     with database.transaction() as connection:
         ended = connection.execute(
-            select(assignments).where(
+            select(assignments)
+            .where(
                 _columns.kind == kind,
                 _columns.resource_id == resource_id,
                 _columns.valid_to == ended_at,
             )
+            .order_by(_columns.id)
         ).all()
         for row in ended:
             again = {**row._mapping, "valid_from": at, "valid_to": None}

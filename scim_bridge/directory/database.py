@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from sqlalchemy.ext.compiler import compiles
@@ -21,10 +22,15 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Float
 
 from scim_bridge.directory import comparison
-from scim_bridge.errors import DatabaseUnavailable
+from scim_bridge.errors import DatabaseUnavailable, SettingProblem, SettingsError
+from scim_bridge.settings import Database as DatabaseSettings
 
 # How long a writer waits for another writer of the same SQLite file, in seconds.
 SQLITE_BUSY_SECONDS = 10
+# The same on PostgreSQL, and for a connection.
+POSTGRESQL_BUSY_SECONDS = 10
+# After how long of doing nothing a writer on PostgreSQL is taken for lost, in seconds.
+ABANDONED_SECONDS = 60
 
 
 class now(FunctionElement[float]):
@@ -44,10 +50,16 @@ def _postgresql_now(_element: Any, _compiler: Any, **_: Any) -> str:
     return "extract(epoch from clock_timestamp())"
 
 
-def _open(url: str) -> Engine:
-    # An error that is logged must not tell the values of a statement: they are people's.
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+def _open(url: str, password_file: Path | None) -> Engine:
+    if url.startswith("sqlite"):
+        return _open_sqlite(url)
+    return _open_postgresql(url, password_file)
+
+
+# An error that is logged must not tell the values of a statement: they are people's.
+
+
+def _open_sqlite(url: str) -> Engine:
     engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS}, hide_parameters=True)
 
     @event.listens_for(engine, "do_connect")
@@ -68,21 +80,101 @@ def _open(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
-        connection.exec_driver_sql(f"BEGIN {mode}")
+        writes = connection.get_execution_options().get("writes", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")
 
     return engine
+
+
+def _open_postgresql(url: str, password_file: Path | None) -> Engine:
+    try:
+        engine = create_engine(
+            url,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={
+                "connect_timeout": POSTGRESQL_BUSY_SECONDS,
+                "application_name": "scim-bridge",
+                **_KEEPALIVES,
+            },
+        )
+    except ImportError as error:
+        raise SettingsError(
+            [
+                SettingProblem(
+                    where="database.url",
+                    what="PostgreSQL needs a driver that is not installed: "
+                    "pip install 'scim-bridge[postgresql]'",
+                )
+            ]
+        ) from error
+
+    @event.listens_for(engine, "handle_error")
+    def _leave_values_out(context: ExceptionContext) -> None:
+        # Its second line may tell the values of a row.
+        for error in (context.original_exception, context.sqlalchemy_exception):
+            if error is not None and error.args:
+                error.args = (str(error.args[0]).partition("\nDETAIL:")[0],)
+
+    @event.listens_for(engine, "do_connect")
+    def _give_password(_dialect: Any, _record: Any, _arguments: Any, options: Any) -> None:
+        # Read anew for each connection: it may have been changed.
+        if password_file is not None:
+            options["password"] = _password(password_file)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        connection.autocommit = True
+        connection.execute(_SESSION)
+        connection.autocommit = False
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("writes", True):
+            connection.exec_driver_sql(_WRITE)
+        else:
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    return engine
+
+
+# A machine that vanished is noticed within half a minute on either side: on the server its
+# transaction would keep all others from writing.
+_KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+_SESSION = "; ".join(f"SET tcp_{name} = {value}" for name, value in _KEEPALIVES.items())
+
+# One writer at a time, as on SQLite: whoever decides by what they read (a brake that counts, a
+# version, a generation, a name that is free) decides by what is still so when they write, and
+# nobody waits for two others who wait for each other. Readers wait for nobody.
+_WRITER = 0x5343494D
+_WRITE = (
+    f"SET LOCAL lock_timeout = '{POSTGRESQL_BUSY_SECONDS}s'; "
+    f"SET LOCAL idle_in_transaction_session_timeout = '{ABANDONED_SECONDS}s'; "
+    f"SELECT pg_advisory_xact_lock({_WRITER})"
+)
+
+
+def _password(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(
+            [SettingProblem(where="database.password_file", what=f"{file}: {error.strerror}")]
+        ) from error
 
 
 class Database:
     """A directory's database. Thread-safe: each thread has a transaction of its own.
 
-    Raises `DatabaseUnavailable` when the database does not answer or stays locked.
+    `password_file` holds the password of PostgreSQL, where the URL has none.
+
+    Raises `SettingsError` when the driver of PostgreSQL or the file of the password is missing, and
+    `DatabaseUnavailable` when the database does not answer or stays locked.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, password_file: Path | None = None) -> None:
         self.url = url
-        self.engine = _open(url)
+        self.engine = _open(url, password_file)
         self._local = threading.local()
 
     @property
@@ -100,13 +192,13 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Write. Commits when the outermost block ends well, else rolls everything back."""
-        with self._outermost("IMMEDIATE") as connection:
+        with self._outermost(writes=True) as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Read one consistent state. Joins a transaction that is already open."""
-        with self._outermost("DEFERRED") as connection:
+        with self._outermost(writes=False) as connection:
             yield connection
 
     def after_commit(self, act: Callable[[], None]) -> None:
@@ -121,16 +213,18 @@ class Database:
             act()
 
     @contextmanager
-    def _outermost(self, sqlite_begin: str) -> Iterator[Connection]:
+    def _outermost(self, *, writes: bool) -> Iterator[Connection]:
         if self.in_transaction:
+            if writes and not self._local.writes:
+                raise RuntimeError("only reading: a write must begin as one")
             yield self.connection
             return
         with translated(), self.engine.connect() as raw:
-            connection = raw.execution_options(sqlite_begin=sqlite_begin)
+            connection = raw.execution_options(writes=writes)
             acts: list[Callable[[], None]] = []
             self._local.after_commit = acts
             with connection.begin():
-                self._local.connection = connection
+                self._local.connection, self._local.writes = connection, writes
                 try:
                     yield connection
                 finally:
@@ -153,6 +247,11 @@ class Database:
         if self.engine.dialect.name != "sqlite" or not database or database == ":memory:":
             return None
         return Path(database)
+
+
+def connect(settings: DatabaseSettings) -> Database:
+    """The database that the settings name. Nothing is read yet."""
+    return Database(settings.url, password_file=settings.password_file)
 
 
 def insert_or(database: Database, table: Table) -> Any:

@@ -64,6 +64,18 @@ from scim_bridge.directory.entitlements import (
     PROVISIONING,
     USER_EXTENSION,
 )
+from scim_bridge.directory.expressions import (
+    InDocument,
+    ending,
+    entries_in,
+    flag_in,
+    folded,
+    holds_anything,
+    normalized,
+    number_in,
+    position,
+    text_in,
+)
 from scim_bridge.directory.nesting import PAIRS
 
 # How many comparisons a filter may hold, and how deeply they may nest: more than any client sends,
@@ -201,8 +213,20 @@ def _ready(expression: ColumnElement[Any]) -> _Value:
 def _prepared(raw: ColumnElement[Any], binding: AttributeBinding) -> _Value:
     if _type_of(binding) is not _Type.TEXT:
         return _ready(raw)
-    prepare = func.normalized if binding.case_exact else func.folded
-    return _Value(raw=raw, comparable=prepare(raw, type_=Text()))
+    prepare = normalized if binding.case_exact else folded
+    return _Value(raw=raw, comparable=prepare(raw))
+
+
+def _stored(binding: AttributeBinding, document: ColumnElement[Any], *names: str) -> _Value:
+    """A value of a document."""
+    match _type_of(binding):
+        case _Type.BOOLEAN:
+            read: type[InDocument] = flag_in
+        case _Type.NUMBER:
+            read = number_in
+        case _:
+            read = text_in
+    return _prepared(read(document, *names), binding)
 
 
 def _name(model: Any, field_name: str | None) -> str:
@@ -210,10 +234,6 @@ def _name(model: Any, field_name: str | None) -> str:
     if field_name is None:
         return ""
     return model.model_fields[field_name].serialization_alias or field_name
-
-
-def _json_path(*names: str) -> str:
-    return "$" + "".join(f'."{name}"' for name in names if name)
 
 
 class _Attributes:
@@ -237,7 +257,7 @@ class _Attributes:
             return _ready(column)
         if _type_of(binding) is _Type.TIME:
             raise _not_stored(binding)
-        return _prepared(func.json_extract(self.table.c.document, self._path(binding)), binding)
+        return _stored(binding, self.table.c.document, *self._path(binding))
 
     def entries(self, binding: AttributeBinding) -> "_Entries":
         """The entries of a multi-valued attribute."""
@@ -247,7 +267,9 @@ class _Attributes:
         if self._is_of_entitlements(binding) and name in (ACCOUNT_ASSIGNMENTS, APPLICATIONS):
             return _AssignmentEntries(owner=self.table, attribute=name)
         head = self._head(binding)
-        return _JsonEntries(document=self.table.c.document, path=_json_path(*head))
+        if self.table is tables.users and head == ("", "emails"):
+            return _EmailEntries(self.table.c.document, *head)
+        return _JsonEntries(self.table.c.document, *head)
 
     def any_leaf(self, binding: AttributeBinding) -> Condition:
         """Whether anything below an attribute holds a value: what ``pr`` asks of a complex one."""
@@ -255,10 +277,7 @@ class _Attributes:
         self._refuse_provisioning(binding)
         if name == "meta":
             return true()
-        leaf = func.json_tree(self.table.c.document, self._path(binding)).table_valued("atom")
-        return exists(
-            select(1).select_from(leaf).where(leaf.c.atom.is_not(None), leaf.c.atom != "")
-        )
+        return holds_anything(self.table.c.document, *self._path(binding))
 
     @cached_property
     def _columns(self) -> dict[str, ColumnElement[Any]]:
@@ -304,8 +323,8 @@ class _Attributes:
         schema = str(binding.model.__schema__) if self._is_extended(binding) else ""  # type: ignore[attr-defined]
         return schema, _name(binding.model, binding.field_name)
 
-    def _path(self, binding: AttributeBinding) -> str:
-        return _json_path(*self._head(binding), self._names(binding)[1])
+    def _path(self, binding: AttributeBinding) -> tuple[str, ...]:
+        return (*self._head(binding), self._names(binding)[1])
 
     @staticmethod
     def _is_extended(binding: AttributeBinding) -> bool:
@@ -361,29 +380,25 @@ class _Entries(Protocol):
 class _JsonEntries:
     """Entries in the document."""
 
-    def __init__(self, *, document: ColumnElement[Any], path: str) -> None:
+    def __init__(self, document: ColumnElement[Any], *names: str) -> None:
         self.document = document
-        self.path = path
-        self._each = func.json_each(document, path).table_valued("key", "value")
+        self.names = names
+        self._each = entries_in(document, *names).table_valued("key", "value")
 
     def value(self, binding: AttributeBinding, name: str) -> _Value:
-        entry = self._each.c.value
-        return _prepared(func.json_extract(entry, _json_path(name)) if name else entry, binding)
+        return _stored(binding, self._each.c.value, name)
 
     def any(self, holds: Condition | None = None) -> Condition:
         return exists(select(1).select_from(self._each).where(true() if holds is None else holds))
 
     def any_leaf(self) -> Condition:
-        leaf = func.json_tree(self.document, self.path).table_valued("atom")
-        return exists(
-            select(1).select_from(leaf).where(leaf.c.atom.is_not(None), leaf.c.atom != "")
-        )
+        return holds_anything(self.document, *self.names)
 
     def first(self, binding: AttributeBinding) -> ColumnElement[Any]:
         name = _name(binding.field_type, binding.sub_field_name)
         order: list[ColumnElement[Any]] = [self._each.c.key]
         if name:
-            primary = func.json_extract(self._each.c.value, _json_path("primary"))
+            primary = flag_in(self._each.c.value, "primary")
             order.insert(0, func.coalesce(primary, 0).desc())
         return (
             select(self.value(binding, name).comparable)
@@ -392,6 +407,16 @@ class _JsonEntries:
             .limit(1)
             .scalar_subquery()
         )
+
+
+class _EmailEntries(_JsonEntries):
+    """E-mail addresses, which are also rows."""
+
+    @staticmethod
+    def with_value(value: str) -> Condition:
+        """Whether an address is among them."""
+        row = tables.user_emails.c
+        return tables.users.c.id.in_(select(row.user_id).where(row.email_folded == value))
 
 
 class _MembershipEntries:
@@ -610,6 +635,15 @@ def _compare(value: _Value, op: CompareOperator, operand: Any) -> Condition:
     return and_(value.raw.is_not(None), _holds(value.comparable, op, operand))
 
 
+def _entry_matches(
+    entries: _Entries, binding: AttributeBinding, name: str, op: CompareOperator, operand: Any
+) -> Condition:
+    is_address = isinstance(entries, _EmailEntries) and name == "value"
+    if is_address and op is CompareOperator.eq and isinstance(operand, str):
+        return _EmailEntries.with_value(operand)
+    return entries.any(_compare(entries.value(binding, name), op, operand))
+
+
 def _holds(value: ColumnElement[Any], op: CompareOperator, operand: Any) -> Condition:
     compared: ColumnElement[Any]
     match op:
@@ -626,11 +660,11 @@ def _holds(value: ColumnElement[Any], op: CompareOperator, operand: Any) -> Cond
         case CompareOperator.le:
             compared = value <= operand
         case CompareOperator.co:
-            compared = func.instr(value, operand) > 0
+            compared = position(value, literal(operand)) > 0
         case CompareOperator.sw:
             compared = func.substr(value, 1, len(operand)) == operand
         case CompareOperator.ew:
-            compared = func.substr(value, -len(operand)) == operand if operand else true()
+            compared = ending(value, literal(len(operand))) == operand if operand else true()
         case _:
             assert_never(op)
     return compared
@@ -688,7 +722,7 @@ class _OfResource(_Logic):
             # Entries without a value: there is nothing to compare, only to miss.
             is_missing = op is CompareOperator.eq and operand is None
             return not_(entries.any()) if is_missing else false()
-        matches = entries.any(_compare(entries.value(binding, name), op, operand))
+        matches = _entry_matches(entries, binding, name, op, operand)
         if binding.field_name == "schemas":
             matches = or_(matches, self.attributes.listed_extension(binding, op, operand))
         if op is CompareOperator.eq and operand is None:

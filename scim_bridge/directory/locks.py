@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import update
 
-from scim_bridge.directory.database import Database, now
+from scim_bridge.directory.database import Database, insert_or, now
 from scim_bridge.directory.tables import locks
 
 
@@ -27,8 +27,8 @@ def turn(database: Database, name: str, seconds: float) -> Iterator[bool]:
 def _take(database: Database, name: str, seconds: float) -> int | None:
     """The number of the turn that was taken; None if somebody else has it."""
     with database.transaction() as connection:
-        if connection.scalar(select(locks.c.name).where(locks.c.name == name)) is None:
-            connection.execute(insert(locks).values(name=name, leased_until=0, number=0))
+        made = insert_or(database, locks).values(name=name, leased_until=0, number=0)
+        connection.execute(made.on_conflict_do_nothing())
         number: int | None = connection.scalar(
             update(locks)
             .where(locks.c.name == name, locks.c.leased_until <= now())

@@ -252,10 +252,14 @@ def _end(
     database: Database, returned: ColumnElement[str], at: float, *which: ColumnElement[bool]
 ) -> list[str]:
     with database.transaction() as connection:
-        ended = connection.scalars(
-            update(memberships).where(CURRENT, *which).values(valid_to=at).returning(returned)
+        ended = connection.execute(
+            update(memberships)
+            .where(CURRENT, *which)
+            .values(valid_to=at)
+            .returning(memberships.c.id, returned)
         )
-        return list(dict.fromkeys(ended))
+        # In the order in which they came: PostgreSQL returns them in any.
+        return list(dict.fromkeys(one for _, one in sorted(map(tuple, ended))))
 
 
 def _row(group_id: str, member_id: str, origin: str, at: float) -> dict[str, Any]:

@@ -182,7 +182,13 @@ class Resources(ScimStorage):
 
     @contextmanager
     def operation(self) -> Iterator[None]:
-        """One transaction that may write. Inner ones join the outermost."""
+        """One transaction that may write. Inner ones join the outermost.
+
+        The library opens one also for what it only reads; within `reading` that is enough.
+        """
+        if self.database.in_transaction:
+            yield
+            return
         with self.database.transaction():
             yield
 

@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    CursorResult,
     Row,
     Table,
     bindparam,
@@ -291,20 +292,21 @@ def _walk_on(database: Database, walk: _Walk, progress: Callable[[int], None] | 
             .order_by(audit_seals.c.id)
             .limit(_SEALS_AT_ONCE)
         ).all()
-        for seal, rows in _batches(connection, seals):
-            walk.check(seal, rows)
-            if progress is not None:
-                progress(walk.rows)
-    return bool(seals)
+        if not seals:
+            return False
+        with _rows(connection, seals[0].id, seals[-1].id) as rows:
+            for seal, batch in _batches(seals, rows):
+                walk.check(seal, batch)
+                if progress is not None:
+                    progress(walk.rows)
+    return True
 
 
 def _batches(
-    connection: Connection, seals: Sequence[_AnyRow]
+    seals: Sequence[_AnyRow], found: Iterable[_AnyRow]
 ) -> Iterator[tuple[_AnyRow, Iterable[_AnyRow]]]:
     """Each seal with the rows that say they are under it, in their order."""
-    if not seals:
-        return
-    batches = groupby(_rows(connection, seals[0].id, seals[-1].id), key=lambda row: row.seal_id)
+    batches = groupby(found, key=lambda row: row.seal_id)
     seal_id, rows = next(batches, (None, iter(())))
     for seal in seals:
         if seal_id != seal.id:
@@ -314,7 +316,7 @@ def _batches(
         seal_id, rows = next(batches, (None, iter(())))
 
 
-def _rows(connection: Connection, first: int, last: int) -> Iterable[_AnyRow]:
+def _rows(connection: Connection, first: int, last: int) -> CursorResult[Any]:
     return connection.execute(
         select(
             *_plain(audit, *_SEALED, "seal_id", "position"),

@@ -5,6 +5,7 @@ agree (leases), as the bridge's clock tells them elsewhere.
 """
 
 from sqlalchemy import (
+    DDL,
     JSON,
     BigInteger,
     Boolean,
@@ -13,13 +14,17 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    String,
     Table,
-    Text,
+    event,
     false,
     text,
 )
+from sqlalchemy import String as AnyString
+from sqlalchemy import Text as AnyText
 from sqlalchemy.dialects import postgresql
+
+from scim_bridge.directory import addresses
+from scim_bridge.directory.expressions import flag_in, folded, text_in
 
 metadata = MetaData(
     naming_convention={
@@ -31,7 +36,18 @@ metadata = MetaData(
 
 # SQLite counts rowids only for INTEGER primary keys.
 RowId = BigInteger().with_variant(Integer, "sqlite")
-Document = JSON().with_variant(postgresql.JSONB(), "postgresql")
+# Kept as it was written, on PostgreSQL too: its jsonb would order the names anew.
+Document = JSON()
+# Ordered by their characters on every database, whatever language it is set to.
+Text = AnyText().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+
+
+def String(length: int) -> AnyString:  # it stands for a type
+    """Text of at most so many characters, ordered as `Text` is."""
+    return AnyString(length).with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
+
+
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
 LIVE = text("deleted_at IS NULL")
 CURRENT = text("valid_to IS NULL")
@@ -71,6 +87,23 @@ users = Table(
     Index("ix_users_live", "id", "display_name_folded", "deleted_at",
           sqlite_where=LIVE, postgresql_where=LIVE),
 )  # fmt: skip
+# Every e-mail address in a document of `users`, folded, to find who has it. Triggers fill it.
+user_emails = Table(
+    "user_emails",
+    metadata,
+    Column("user_id", String(36), nullable=False),
+    Column("email_folded", Text, nullable=False),
+    Index("uq_user_emails", "email_folded", "user_id", unique=True),
+    Index("ix_user_emails_user", "user_id"),
+)
+for _dialect, _statements in addresses.TRIGGERS.items():
+    for _statement in _statements:
+        _trigger = DDL(_statement).execute_if(dialect=_dialect)  # type: ignore[no-untyped-call]
+        event.listen(metadata, "after_create", _trigger)
+# What filters ask of the document, in the words in which they ask it.
+Index("ix_users_active", flag_in(users.c.document, "active"))
+Index("ix_users_employee_number", folded(text_in(users.c.document, ENTERPRISE, "employeeNumber")))
+Index("ix_users_department", folded(text_in(users.c.document, ENTERPRISE, "department")))
 
 groups = Table(
     "groups",

@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 SECONDS_A_DAY = 86400
 _LONGEST_SHOWN = 60
+
+POSTGRESQL = "postgresql+psycopg"
 _PERIOD = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": SECONDS_A_DAY}
 
@@ -212,19 +214,37 @@ class Url(Setting[str]):
 
 
 class DatabaseUrl(Setting[str]):
-    """Where the directory lives, as a SQLAlchemy URL. It may hold a password and is never shown."""
+    """Where the directory lives, as a SQLAlchemy URL. A password in it is never shown."""
 
     def checked(self, value: Any) -> str:
-        right = 'must be of the form "sqlite:///path/to/scim-bridge.db"'
+        right = (
+            'must be of the form "sqlite:///path/to/scim-bridge.db" or '
+            '"postgresql+psycopg://user@host/database"'
+        )
         if not isinstance(value, str) or "://" not in value:
             raise ValidationError(right)
         scheme = value.partition("://")[0]
+        if scheme == POSTGRESQL:
+            return _postgresql(value)
         if scheme != "sqlite":
-            raise ValidationError(f"{right}: {shown(scheme)} databases are not supported yet")
+            raise ValidationError(f"{right}: {shown(scheme)} databases are not supported")
         path = value.removeprefix("sqlite:///")
         if path == value or path.partition("?")[0] in ("", ":memory:"):
             raise ValidationError(f"{right}: the directory must outlive the process")
         return value
+
+
+def _postgresql(value: str) -> str:
+    """A URL of PostgreSQL that is whole."""
+    address, _, query = value.removeprefix(f"{POSTGRESQL}://").partition("?")
+    if not address.rpartition("@")[2].partition("/")[2]:
+        raise ValidationError(f'must name the database, as in "{POSTGRESQL}://user@host/database"')
+    if "password" in query.lower():
+        raise ValidationError(
+            "must not hold a password after the question mark, where it would be shown; "
+            "name a file in password_file"
+        )
+    return value
 
 
 def period(text: str) -> float | None:
@@ -259,7 +279,8 @@ def shown(value: object) -> str:
 
 def without_password(text: str) -> str:
     """The text without the user name and password of an address in it."""
-    return re.sub(r"//[^/]*@", "//***@", text)
+    # A password may hold a slash: everything up to the last @ is left out.
+    return re.sub(r"//\S*@", "//***@", text)
 
 
 def _split(value: object) -> SplitResult | None:

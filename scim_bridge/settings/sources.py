@@ -220,7 +220,7 @@ def _joined(folder: Path, kind: Setting[Any] | None, value: Any) -> Any:
     match kind, value:
         case File(), Path():
             return folder / value
-        case DatabaseUrl(), str():
+        case DatabaseUrl(), str() if value.startswith(_SQLITE):
             return f"{_SQLITE}{folder / value.removeprefix(_SQLITE)}"
         case _:
             return value

@@ -28,6 +28,8 @@ class Database:
     """``[database]``: where the directory lives, as a SQLAlchemy URL."""
 
     url: str = "sqlite:///scim-bridge.db"
+    # The password of a PostgreSQL database, where it does not stand in the URL.
+    password_file: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.directory import actor, tables
+from scim_bridge.directory.bell import ring
 from scim_bridge.directory.database import Database, now
 from scim_bridge.directory.write import Kind
 from scim_bridge.errors import BridgeError
@@ -131,9 +132,13 @@ class Marks:
             row = None if is_new else self._row(intent.key)
             if row is None:
                 statement, values = _FIRST[intent.urgent], self._first(intent)
-                return _mark(connection.execute(statement, values).one())
-            again = update(pending).where(self._is(intent.key)).values(**self._again(intent, row))
-            return _mark(connection.execute(again.returning(pending)).one())
+                marked = connection.execute(statement, values).one()
+            else:
+                again = update(pending).where(self._is(intent.key))
+                values = self._again(intent, row)
+                marked = connection.execute(again.values(**values).returning(pending)).one()
+            ring(connection)
+            return _mark(marked)
 
     def _first(self, intent: Intent) -> dict[str, Any]:
         return {
@@ -184,6 +189,7 @@ class Marks:
                 .where(pending.c.target == self.target, pending.c.state.in_(states))
                 .values(state="pending", next_attempt_at=now(), attempts=0)
             )
+            ring(connection)
             return result.rowcount
 
     def doubt(self, links: Table) -> None:

@@ -4,12 +4,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
 
 from scim_bridge.directory.actor import BRIDGE, acting
+from scim_bridge.directory.bell import Listener
 from scim_bridge.errors import BridgeError, DatabaseUnavailable
 from scim_bridge.sync.access import AccessReconciler
 from scim_bridge.sync.marks import Key, Lease, Mark, Marks
@@ -19,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 # How often the worker looks for due marks when it found none, in seconds.
 LOOK_AGAIN = 0.1
+# The same where a new mark is heard of at once, and only time makes others due.
+LISTEN_FOR = 0.5
 # For how long `run_once` follows what Identity Center has begun, in seconds.
 FOLLOW_FOR = 300.0
 # As many due marks are looked at together when something is followed.
@@ -188,12 +192,15 @@ class Worker:
     def _keep_delivering(self, lane: Lane) -> None:
         with ThreadPoolExecutor(lane.threads, thread_name_prefix="delivery") as pool:
             under_way: dict[Key, Future[Outcome | None]] = {}
-            while not self._stopping.is_set():
-                try:
-                    if not lane.start_due(pool, under_way):
-                        self._stopping.wait(LOOK_AGAIN)
-                except DatabaseUnavailable as error:
-                    self._wait_for_database(error)
+            with closing(Listener(lane.marks.database)) as listener:
+                while not self._stopping.is_set():
+                    try:
+                        if not lane.start_due(pool, under_way):
+                            listener.wait(
+                                LISTEN_FOR if listener.hears else LOOK_AGAIN, self._stopping
+                            )
+                    except DatabaseUnavailable as error:
+                        self._wait_for_database(error)
 
     def _reconsider(self) -> None:
         """Look again at what a setting suppressed: it may be set otherwise by now."""

@@ -1,10 +1,7 @@
 """Users and groups that a translation to SQL tends to get wrong, and how to store them."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -20,6 +17,7 @@ from scim2_models import (
 
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.resources import Resources
+from tests.conftest import Fresh
 
 USER = ResourceType.from_resource(User[EnterpriseUser])
 GROUP = ResourceType.from_resource(Group)
@@ -75,10 +73,10 @@ users = st.fixed_dictionaries(
 
 
 @contextmanager
-def stored_in(migrated_file: Path) -> Iterator[Resources]:
-    """A directory on a fresh copy of a migrated file."""
-    with tempfile.TemporaryDirectory() as folder:
-        database = Database(f"sqlite:///{shutil.copy(migrated_file, folder)}")
+def stored_in(fresh: Fresh) -> Iterator[Resources]:
+    """A directory on a fresh database."""
+    with fresh() as url:
+        database = Database(url)
         try:
             yield Resources(database, nested="flatten")
         finally:

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from scim2_models import Path, User, default_comparison_key
 
 from scim_bridge.directory.comparison import folded, normalized, register
+from scim_bridge.directory.database import Database
+from tests.postgresql import Postgresql
 
 USER_NAME = Path[User]("userName").resolve()
 EXTERNAL_ID = Path[User]("externalId").resolve()
@@ -34,3 +36,22 @@ def test_sqlite_computes_the_same(text: str) -> None:
     row = connection.execute("SELECT folded(?), normalized(?), folded(NULL)", (text, text))
     assert row.fetchone() == (folded(text), normalized(text), None)
     connection.close()
+
+
+def test_postgresql_computes_the_same(postgresql: Postgresql) -> None:
+    """For every letter that has a lowercase, wherever it stands beside a sigma."""
+    letters = [chr(code) for code in range(1, 0x20000) if chr(code).lower() != chr(code)]
+    marks = ["a", " ", "1", "\u0301", "\u0307", "\u200b", ".", "'", "\\", "ͅ", "ʰ"]
+    forms = ("{}", "a{}Σ", " {}Σ", "aΣ{}", "Σ{}b", "aΣ{}b")
+    texts = [form.format(each) for form in forms for each in letters[::7] + marks] + letters
+    with postgresql.fresh() as url:
+        database = Database(url)
+        with database.reading() as connection:
+            rows = connection.exec_driver_sql(
+                "SELECT given, folded(given), normalized(given) FROM unnest(%s::text[]) given",
+                (texts,),
+            ).all()
+            assert connection.exec_driver_sql("SELECT folded(NULL)").scalar() is None
+        database.close()
+    different = [row for row in rows if (row[1], row[2]) != (folded(row[0]), normalized(row[0]))]
+    assert not different

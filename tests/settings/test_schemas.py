@@ -141,19 +141,33 @@ def test_a_token_in_place_of_its_variables_name_is_not_repeated():
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("postgresql://bridge:hunter2@db/bridge", '"postgresql" databases are not supported yet'),
+        ("mysql://bridge:hunter2@db/bridge", '"mysql" databases are not supported'),
+        ("postgresql://bridge:hunter2@db/bridge", '"postgresql+psycopg://user@host/database"'),
+        ("postgresql+psycopg://bridge:hunter2@db", "must name the database"),
+        ("postgresql+psycopg://bridge@db/bridge?password=hunter2", "name a file in password_file"),
         ("sqlite://", "the directory must outlive the process"),
         ("sqlite:///:memory:", "the directory must outlive the process"),
         ("scim-bridge.db", 'must be of the form "sqlite:///path/to/scim-bridge.db"'),
     ],
 )
-def test_a_database_must_be_a_file(url, said):
-    """Only an SQLite file is taken now, and a password in the URL is never shown."""
+def test_a_database_must_outlive_the_process(url, said):
+    """Or a database of a PostgreSQL server; and a password in the URL is never shown."""
     with pytest.raises(SettingsError) as raised:
         load(None, {"SCIM_BRIDGE_DATABASE__URL": url})
 
     assert said in str(raised.value)
     assert "hunter2" not in str(raised.value)
+
+
+def test_a_database_has_one_password():
+    """From a file, or in the URL, and on PostgreSQL only."""
+    url = "postgresql+psycopg://bridge@db.example/bridge"
+    set_ = {"SCIM_BRIDGE_DATABASE__URL": url, "SCIM_BRIDGE_DATABASE__PASSWORD_FILE": "/run/word"}
+    assert load(None, set_).database.url == url
+    for other in (url.replace("bridge@", "bridge:hunter2@"), "sqlite:////var/lib/bridge.db"):
+        with pytest.raises(SettingsError, match=r"leave (it|one of them) out") as raised:
+            load(None, {**set_, "SCIM_BRIDGE_DATABASE__URL": other})
+        assert "hunter2" not in str(raised.value)
 
 
 def test_a_password_in_an_endpoint_is_refused_and_not_shown():

@@ -172,3 +172,16 @@ def test_what_is_shown_can_be_set_again(file):
     assert shown["deprovision"] == {"restore_within": "30d", "cut_sessions": False}
     assert shown["safety"]["protected"] == ["AWS*", "Administrator*"]
     assert shown["audit"] == {"key_file": str(file.parent / "keys" / "audit.key")}
+
+
+@pytest.mark.parametrize("password", ["hunter2", "hun/ter2", "hun@ter2"])
+def test_the_password_of_the_database_is_shown_nowhere(tmp_path, password):
+    """Also one that holds what ends an address elsewhere; and the URL is no path in a folder."""
+    file = tmp_path / "bridge.toml"
+    url = f"postgresql+psycopg://bridge:{password}@db.example/bridge"
+    file.write_text(f'[database]\nurl = "{url}"\n')
+
+    settings = load(file, {})
+
+    assert settings.database.url == url
+    assert masked(settings)["database"]["url"] == "postgresql+psycopg://***@db.example/bridge"

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -398,13 +397,14 @@ def sandbox(sandbox_server: SandboxServer) -> Sandbox:
 
 
 @pytest.fixture
-def database(database_file: Path) -> Iterator[Database]:
+def database(database_url: str) -> Iterator[Database]:
     """A migrated database that does not wait for the disk: nothing here pulls the plug."""
-    database = Database(f"sqlite:///{database_file}")
+    database = Database(database_url)
 
     @event.listens_for(database.engine, "connect")
     def _hurry(connection: Any, _record: Any) -> None:
-        connection.execute("PRAGMA synchronous = OFF")
+        if database.engine.dialect.name == "sqlite":
+            connection.execute("PRAGMA synchronous = OFF")
 
     yield database
     database.close()
