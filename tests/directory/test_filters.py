@@ -421,13 +421,13 @@ INDEXED = (
     (kinds.USER, f'{ENTERPRISE}:employeeNumber eq "1"', "ix_users_employee_number"),
     (kinds.USER, f'{ENTERPRISE}:department eq "Ops"', "ix_users_department"),
     (kinds.USER, "active eq false", "ix_users_active"),
-    (kinds.USER, 'id eq "1"', "(sqlite_autoindex_users_1|pk_users)"),
+    (kinds.USER, 'id eq "1"', "sqlite_autoindex_users_1|pk_users|ix_users_live"),
     (kinds.USER, 'meta.lastModified gt "2026-01-01T00:00:00Z"', "ix_users_last_modified"),
     (kinds.USER, 'groups.value eq "1"', "uq_memberships_current"),
     (kinds.GROUP, 'displayName eq "Ops"', "uq_groups_display_name|ix_groups_deleted_name"),
     (kinds.GROUP, 'externalId eq "1"', "ix_groups_external_id"),
     (kinds.GROUP, 'members.value eq "1"', "ix_memberships_member"),
-    (kinds.GROUP, 'id eq "1"', "(sqlite_autoindex_groups_1|pk_groups)"),
+    (kinds.GROUP, 'id eq "1"', "sqlite_autoindex_groups_1|pk_groups|ix_groups_live"),
     (kinds.GROUP, 'meta.lastModified gt "2026-01-01T00:00:00Z"', "ix_groups_last_modified"),
 )
 

@@ -10,9 +10,10 @@ depends_on = None
 
 
 def upgrade() -> None:
+    collation = "C" if op.get_bind().dialect.name == "postgresql" else None
     op.create_table(
         "paces",
-        sa.Column("door", sa.String(64), nullable=False),
+        sa.Column("door", sa.String(64, collation=collation), nullable=False),
         sa.Column("rate", sa.Float(), nullable=False),
         sa.Column("free_at", sa.Float(), nullable=False),
         sa.Column("stopped_until", sa.Float(), nullable=False),
