@@ -57,6 +57,8 @@ def last_ways(group: str, own: Sequence[Span], nested: Sequence[Span]) -> tuple[
     `own`: where they were themselves. `nested`: which groups were in which. Of several ways from
     one group the shortest counts.
     """
+    if not own:
+        return ()
     ends = {span.ended for span in (*own, *nested) if span.ended is not None}
     for moment in sorted(ends, reverse=True):
         led = _led_to(group, (span for span in nested if span.lasted_to(moment)))

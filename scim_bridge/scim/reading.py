@@ -140,6 +140,8 @@ def read_bulk(payload: Any, shapes: Mapping[str, Shape], dialect: Dialect) -> Re
 
 def read_search(payload: Any, dialect: Dialect) -> Reading:
     """The body of a search by POST, without its filter."""
+    if not isinstance(payload, dict):
+        return Reading(payload=payload)
     reader = _Reader(dialect=dialect)
     return reader.done(reader.applied(dialect.at(Where.MESSAGE), payload, _SEARCH))
 
@@ -177,6 +179,9 @@ def _read_operation(reader: _Reader, operation: Any, shape: Shape) -> Any:
         return {**operation, key: reader.walked(value, target.shape, _within(reader))}
     if target.filtered:
         return {**operation, key: _entered(reader, value, target.attribute)}
+    if target.attribute.several and isinstance(value, dict) and _adds(operation):
+        # RFC 7644, section 3.5.2.1: what is added to a list may be the one value itself.
+        value = [value]
     return _with_value(operation, _read_value(reader, value, target.shape, target.attribute))
 
 
@@ -196,11 +201,15 @@ def _within(reader: _Reader) -> tuple[Rule, ...]:
 
 
 def _with_value(operation: Object, value: Any) -> Object:
-    (op_key, op), (key, before) = member(operation, "op"), member(operation, "value")
-    if value is None and before is not None and str(op).lower() == "add":
+    (op_key, _), (key, before) = member(operation, "op"), member(operation, "value")
+    if value is None and before is not None and _adds(operation):
         # To add nothing is refused; what is meant is that nothing is left.
         return {**operation, op_key: "replace", key: None}
     return {**operation, key: value}
+
+
+def _adds(operation: Object) -> bool:
+    return str(member(operation, "op")[1]).lower() == "add"
 
 
 def _changed(before: Any, after: Any) -> str:

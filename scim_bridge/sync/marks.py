@@ -439,11 +439,6 @@ class Marks:
             raise KeyError(key)
         return mark
 
-    def since(self, key: Key) -> float | None:
-        """When the oldest change was written that has not arrived, in seconds since 1970."""
-        row = self._row(key)
-        return None if row is None else float(row.since)
-
     def due(self, limit: int, *, apart_from: Iterable[Key] = ()) -> Sequence[Key]:
         """The pending resources to be worked on next: removals first, then the oldest."""
         skipped = {(key.kind, key.id) for key in apart_from}

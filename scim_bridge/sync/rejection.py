@@ -6,8 +6,10 @@ it is, held, and the operator is told why: neither does anybody keep it unseen, 
 what the operator has just decided to keep.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 from sqlalchemy import Table, select
 
@@ -22,8 +24,7 @@ from scim_bridge.sync.held import HeldLosses, Loss
 from scim_bridge.sync.marks import Intent, Key, Marks
 from scim_bridge.sync.observed import Observations
 
-# By how much the clocks of this machine and of the database may differ, in seconds.
-CLOCKS_DIFFER = 300.0
+Given = TypeVar("Given")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,20 +77,29 @@ class Rejections:
         ways = {loss: self._ways(past, loss) for loss in losses}
         why: dict[Loss, str] = {}
         nested: dict[Nesting, None] = {}
+        for loss in losses:
+            if not ways[loss] or any(not way.nestings for way in ways[loss]):
+                self._try(why, loss, partial(self._give_back, loss))
         # Groups are put into groups last: who was in one themselves is in it again by then.
-        for loss in sorted(losses, key=lambda one: _was_nested(one, ways[one])):
-            try:
-                if _was_nested(loss, ways[loss]):
-                    nested.update(dict.fromkeys(self._nest_again(loss, ways[loss])))
-                else:
-                    self._give_back(loss)
-            except OperatorError as error:
-                why[loss] = str(error)
+        for loss in losses:
+            led = [way for way in ways[loss] if way.nestings]
+            if led and loss not in why:
+                again = self._try(why, loss, partial(self._nest_again, loss, led))
+                nested.update(dict.fromkeys(again or ()))
         return Rejection(
             given_back=tuple(loss for loss in losses if loss not in why),
             left=tuple(Left(loss=loss, why=why[loss]) for loss in losses if loss in why),
             nested_again=tuple(map(self._counted, nested)),
         )
+
+    def _try(self, why: dict[Loss, str], loss: Loss, give: Callable[[], Given]) -> Given | None:
+        """Give something back wholly or, with the reason noted, not at all."""
+        try:
+            with self.database.connection.begin_nested():
+                return give()
+        except OperatorError as error:
+            why[loss] = str(error)
+            return None
 
     # -- Memberships that came through a group in the group --------------
 
@@ -97,9 +107,10 @@ class Rejections:
         """How somebody had the group that they are about to lose, as the record knows it."""
         if loss.category != "removal":
             return ()
-        if found := past.last_ways(loss.group, loss.person):
-            return found if self._was_lost_now(loss, found[0].until) else ()
-        return self._earlier_ways(past, loss) if self._was_given(loss) else ()
+        if not self._was_given(loss):
+            # What somebody put there by hand is not how they had it once.
+            return ()
+        return past.last_ways(loss.group, loss.person) or self._earlier_ways(past, loss)
 
     def _earlier_ways(self, past: Past, loss: Loss) -> tuple[Way, ...]:
         """The same by the earlier records of the group and the person, whose place these took."""
@@ -110,14 +121,6 @@ class Rejections:
                 if found := past.last_ways(group, person):
                     return tuple(_of_group(way, group, loss.group) for way in found)
         return ()
-
-    def _was_lost_now(self, loss: Loss, until: float) -> bool:
-        """Whether the loss that is held is the end of how somebody had the group last.
-
-        It is not where somebody put them there by hand long after that had ended.
-        """
-        since = self.marks.since(key_of(loss))
-        return since is None or until > since - CLOCKS_DIFFER
 
     def _was_given(self, loss: Loss) -> bool:
         """Whether the bridge put them into the group, and nobody did by hand."""
@@ -143,7 +146,8 @@ class Rejections:
     def _nest_again(self, loss: Loss, ways: Sequence[Way]) -> list[Nesting]:
         """Restore how somebody had a group. Returns the nestings that there are again.
 
-        Raises `OperatorError` where they cannot have it like that.
+        Raises `OperatorError` where they cannot have it like that. One way that is there again is
+        enough.
         """
         done: list[Nesting] = []
         obstacles: dict[str, None] = {}
@@ -241,11 +245,6 @@ class Rejections:
         _, seen = self.observations.members(link.target_id) if link else (None, frozenset())
         named = taken.named | (seen if taken.everyone else frozenset())
         return TakeAway(linked=taken.linked, named=named - {member})
-
-
-def _was_nested(loss: Loss, ways: Sequence[Way]) -> bool:
-    """Whether somebody had a group through groups in it only."""
-    return bool(ways) and all(way.entry != loss.group for way in ways)
 
 
 def _of_group(way: Way, earlier: str, group: str) -> Way:

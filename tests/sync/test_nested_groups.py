@@ -371,6 +371,59 @@ def test_a_rejection_does_not_put_a_group_back_for_what_came_by_hand_long_after(
     assert len(sandbox.members("outer")) == len(rejection.given_back) == 10
 
 
+def test_a_rejection_does_not_put_a_group_back_for_what_came_by_hand_while_others_are_held(
+    assemble: Callable[..., Directory], sandbox: Sandbox
+) -> None:
+    """A set of later losses does not decide on the end of a nesting, which another set holds."""
+    flat = flattening(assemble(safety=Safety(max_removals=20)))
+    crew, others = flat.hire(30), flat.hire(21, prefix="other")
+    inner, team = flat.add_group("inner", *crew), flat.add_group("team", *others)
+    outer = flat.add_group("outer", inner)
+    flat.deliver()
+    flat.change_members(outer, remove=[inner])
+    flat.deliver()
+    (first,) = {loss.set_id for loss in losses(flat)}
+    lost = min(sandbox.members("inner") - sandbox.members("outer"))
+    with flat.database.transaction() as connection:
+        for table, column in ((tables.losses, "at"), (tables.held, "since")):
+            connection.execute(update(table).values({column: table.c[column] - 7200}))
+    sandbox.join("outer", lost)
+    ids = {str(flat.document(one)["userName"]): one for one in crew}
+    flat.change_members(team, remove=others)
+    flat.change_members(outer, remove=[ids[lost]])
+    flat.deliver()
+    (later,) = {loss.set_id for loss in losses(flat) if loss.person == ids[lost]}
+    assert later != first
+
+    rejection = flat.decisions.reject(later)
+    flat.deliver()
+
+    assert rejection.nested_again == ()
+    assert flat.members(outer) == {ids[lost]}
+    assert len(sandbox.members("outer")) == 11
+
+
+def test_who_had_a_group_in_two_ways_has_it_in_both_again(
+    assemble: Callable[..., Directory], sandbox: Sandbox
+) -> None:
+    """One PUT may end both; with the membership alone, whoever joins the inner one is left out."""
+    flat = flattening(assemble(safety=Safety(max_removals=20)))
+    crew = flat.hire(30)
+    inner = flat.add_group("inner", *crew)
+    outer = flat.add_group("outer", inner, *crew)
+    flat.deliver()
+    flat.replace_group(outer, "outer")
+    flat.deliver()
+    lost = losses(flat)
+
+    rejection = flat.decisions.reject(lost[0].set_id)
+    flat.deliver()
+
+    assert rejection.left == ()
+    assert flat.members(outer) == {inner, *(loss.person for loss in lost)}
+    assert len(sandbox.members("outer")) == 30
+
+
 def test_a_group_taken_up_again_gets_its_inner_group_back_with_its_people(
     many: Directory, sandbox: Sandbox
 ) -> None:
