@@ -1,7 +1,7 @@
 """One pass: bring one resource at the target to what the directory wants, under its lease."""
 
+import math
 import random
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -63,6 +63,9 @@ WAITS_FOR_GROUPS = 5
 
 # A change, and the answer with which it was refused together with others.
 _Try = tuple[Change, StillThere | None]
+
+# What a pass may take, in seconds, that is under way when the process is to end. Most end whole.
+ENDS_WITHIN = 5.0
 
 
 class StillMember(TryLater):
@@ -136,13 +139,13 @@ class Reconciler:
         self.call_seconds = call_seconds
         self.quiet = quiet
         self.jitter = jitter
-        self._ending = threading.Event()
+        self._ends_at = math.inf
 
     def end_soon(self) -> None:
-        """Have every pass end after the call that it is at. What was done is written down, and the
-        rest is due at once for whoever comes next.
+        """Have every pass end within `ENDS_WITHIN`, after the call that it is at then. What was
+        done is written down, and the rest is due at once for whoever comes next.
         """
-        self._ending.set()
+        self._ends_at = min(self._ends_at, time.monotonic() + ENDS_WITHIN)
 
     def reconcile(
         self, lease: Lease, *, deadline: float | None = None, additions: bool = True
@@ -264,7 +267,7 @@ class Reconciler:
         self._refuse_to_go_on()
 
     def _refuse_to_go_on(self) -> None:
-        if self._ending.is_set():
+        if time.monotonic() > self._ends_at:
             raise BeingStopped("the bridge was stopped in the middle, and goes on when it runs")
 
     def _write_down(self, this: _Pass) -> None:

@@ -156,7 +156,7 @@ class Worker:
         self._defect: Exception | None = None
 
     def stop(self) -> None:
-        """End `run` once the calls that are under way have ended."""
+        """End `run` once what is under way has ended, or has been left at a good place."""
         self._stopping.set()
         self._end_passes()
 
