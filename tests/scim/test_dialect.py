@@ -1406,8 +1406,8 @@ def test_one_value_may_be_added_to_a_list_as_it_is(scim: Scim, strict: Scim) -> 
 
     with capture_logs() as logs:
         for client in (scim, strict):
-            change = message(PATCH_OP, op("add", "members", {"value": ada}))
-            assert client.patch(f"/Groups/{crew}", change).status_code == 204
+            answer = client.patch(f"/Groups/{crew}", op("add", "members", {"value": ada}))
+            assert answer.status_code == 204, answer.text
     assert [one["value"] for one in scim.get(f"/Groups/{crew}").json["members"]] == [ada]
     assert [one for one in logs if one.get("action") == "tolerate"] == []
 
