@@ -39,7 +39,7 @@ def _throttled(given: argparse.Namespace) -> list[Figure]:
 
 def _outage(given: argparse.Namespace) -> list[Figure]:
     return outage.run(
-        users=given.users or 5000, rate=given.rate or 100, seconds=given.seconds or 120
+        users=given.users or 5000, rate=given.rate or 20, seconds=given.seconds or 120
     )
 
 

@@ -23,6 +23,8 @@ from tests.benchmarks.stand import quantile
 
 ASKED = 60
 AT_ONCE = 10_000
+# The trail has some rows already: somebody added a client.
+FIRST = 1_001
 _SALT = "0123456789abcdef" * 2
 
 
@@ -43,8 +45,8 @@ def run(*, rows: int, pending: int) -> list[Figure]:
 def _fill(database: Database, settings: Settings, rows: int) -> None:
     """A sealed trail: every other row has a personal part, as that of a push has."""
     sealer = Sealer(database, load_key(settings.audit, database))
-    for start in range(1, rows + 1, AT_ONCE):
-        ids = range(start, min(start + AT_ONCE, rows + 1))
+    for start in range(0, rows, AT_ONCE):
+        ids = range(FIRST + start, FIRST + min(start + AT_ONCE, rows))
         _insert(database, audit, (_entry(number) for number in ids))
         _insert(database, audit_personal, (_personal(number) for number in ids if number % 2))
         sealer.seal()
