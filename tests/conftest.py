@@ -38,7 +38,6 @@ ON_BOTH = (
     "tests/sync/test_held.py",
     "tests/sync/test_schedule.py",
     "tests/scim/test_conditions.py",
-    "tests/scim/test_credentials.py",
 )
 
 

@@ -5,7 +5,6 @@ from functools import cache
 from typing import Any
 
 import boto3
-
 from sqlalchemy import text
 
 from scim_bridge.identity_center.apis import Apis, connect_apis
