@@ -67,10 +67,8 @@ class DatabaseSchema(Section):
     password_file = File()
 
     def together(self, given: Given, named: Collection[str]) -> Problems:
-        url = given.get("url", "sqlite:")
-        if "password_file" in given and url.startswith("sqlite:"):
-            yield "password_file", "an SQLite database has no password; leave it out"
-        if "password_file" in given and urlsplit(url).password is not None:
+        url = urlsplit(given.get("url", ""))
+        if "password_file" in given and url.password is not None:
             yield "password_file", "the password stands in url already; leave one of them out"
 
 
