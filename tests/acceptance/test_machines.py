@@ -26,6 +26,9 @@ from tests.acceptance.installation import (
 from tests.cli.operation import person, until
 from tests.postgresql import Postgresql
 
+# The lease of a machine that was killed is waited for.
+pytestmark = pytest.mark.timeout(500)
+
 Machines = tuple[Installation, Installation]
 
 
