@@ -439,7 +439,7 @@ def _show_health(app: Flask, bridge: Bridge) -> None:
     @app.get("/readyz")
     def readyz() -> tuple[Response, HTTPStatus]:
         try:
-            migration.check(bridge.database)
+            migration.check(bridge.database, running=True)
             now = bridge.overview()
             read = freshness(bridge.database, bridge.settings.extraction)
         except DirectoryError as error:

@@ -35,10 +35,8 @@ ON_BOTH = (
     "tests/directory/",
     "tests/sync/test_marks.py",
     "tests/sync/test_worker.py",
-    "tests/sync/test_held.py",
     "tests/sync/test_schedule.py",
     "tests/scim/test_conditions.py",
-    "tests/scim/test_credentials.py",
 )
 
 

@@ -67,6 +67,13 @@ class Postgresql:
         yield self._named(name)
         self._run(f"DROP DATABASE {name} WITH (FORCE)")
 
+    def drop_connections(self) -> None:
+        """End every connection but one's own, as a server does that is started anew."""
+        self._run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend' AND pid != pg_backend_pid()"
+        )
+
     def _copy(self) -> str:
         name = f"directory_{next(self._numbers)}"
         self._run(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")

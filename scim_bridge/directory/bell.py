@@ -62,9 +62,9 @@ class Listener:
         if self._connection is not None:
             return
         pooled = self._database.engine.raw_connection()
+        self._connection = pooled.driver_connection
         # Taken out of the pool: it listens for as long as it lives.
         pooled.detach()
-        self._connection = pooled.driver_connection
         self._connection.autocommit = True
         self._connection.execute(f"LISTEN {_CHANNEL}")
 

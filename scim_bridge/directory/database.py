@@ -27,8 +27,10 @@ from scim_bridge.settings import Database as DatabaseSettings
 
 # How long a writer waits for another writer of the same SQLite file, in seconds.
 SQLITE_BUSY_SECONDS = 10
-# The same on PostgreSQL, and for a connection.
+# The same on PostgreSQL.
 POSTGRESQL_BUSY_SECONDS = 10
+# How long a server of PostgreSQL may take to accept a connection, in seconds.
+CONNECT_SECONDS = 10
 # After how long of doing nothing a writer on PostgreSQL is taken for lost, in seconds.
 ABANDONED_SECONDS = 60
 
@@ -93,7 +95,7 @@ def _open_postgresql(url: str, password_file: Path | None) -> Engine:
             pool_pre_ping=True,
             hide_parameters=True,
             connect_args={
-                "connect_timeout": POSTGRESQL_BUSY_SECONDS,
+                "connect_timeout": CONNECT_SECONDS,
                 "application_name": "scim-bridge",
                 **_KEEPALIVES,
             },
@@ -131,7 +133,7 @@ def _open_postgresql(url: str, password_file: Path | None) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         if connection.get_execution_options().get("writes", True):
-            connection.exec_driver_sql(_WRITE)
+            connection.exec_driver_sql(_begin_to_write())
         else:
             connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
@@ -147,11 +149,14 @@ _SESSION = "; ".join(f"SET tcp_{name} = {value}" for name, value in _KEEPALIVES.
 # version, a generation, a name that is free) decides by what is still so when they write, and
 # nobody waits for two others who wait for each other. Readers wait for nobody.
 _WRITER = 0x5343494D
-_WRITE = (
-    f"SET LOCAL lock_timeout = '{POSTGRESQL_BUSY_SECONDS}s'; "
-    f"SET LOCAL idle_in_transaction_session_timeout = '{ABANDONED_SECONDS}s'; "
-    f"SELECT pg_advisory_xact_lock({_WRITER})"
-)
+
+
+def _begin_to_write() -> str:
+    return (
+        f"SET LOCAL lock_timeout = '{POSTGRESQL_BUSY_SECONDS}s'; "
+        f"SET LOCAL idle_in_transaction_session_timeout = '{ABANDONED_SECONDS}s'; "
+        f"SELECT pg_advisory_xact_lock({_WRITER})"
+    )
 
 
 def _password(file: Path) -> str:

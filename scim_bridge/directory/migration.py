@@ -1,7 +1,8 @@
 """Is the database at this version's schema, and how does it get there?
 
 The migrations are part of the package and need no file beside it. One upgrade is one transaction:
-it is done wholly or not at all, and two processes do it one after the other.
+it is done wholly or not at all, and two processes do it one after the other. It only adds: the
+version before it still reads and writes while machines are upgraded one after the other.
 """
 
 from pathlib import Path
@@ -25,14 +26,16 @@ def upgrade(database: Database) -> None:
         command.upgrade(config, "head")
 
 
-def check(database: Database) -> None:
+def check(database: Database, *, running: bool = False) -> None:
     """Refuse a database that is not at this version's schema.
+
+    `running`: the process began before the upgrade of a newer version. It may go on, since a
+    migration never breaks the version before it: machines are upgraded one after the other.
 
     Raises `MigrationMissing`, which names the command that mends it.
     """
-    if not _is_older(database):
-        return
-    raise MigrationMissing("the database is of an older version; run `scim-bridge db upgrade`")
+    if _is_older(database, newer_is_fine=running):
+        raise MigrationMissing("the database is of an older version; run `scim-bridge db upgrade`")
 
 
 def check_known(database: Database) -> None:
@@ -42,12 +45,14 @@ def check_known(database: Database) -> None:
     _is_older(database)
 
 
-def _is_older(database: Database) -> bool:
+def _is_older(database: Database, *, newer_is_fine: bool = False) -> bool:
     script = ScriptDirectory.from_config(_config())
     with database.reading() as connection:
         present = MigrationContext.configure(connection).get_current_heads()
     known = {revision.revision for revision in script.walk_revisions()}
     if not set(present) <= known:
+        if newer_is_fine:
+            return False
         raise MigrationMissing(
             "the database was made by a newer scim-bridge; install that version or restore a backup"
         )

@@ -67,10 +67,8 @@ class DatabaseSchema(Section):
     password_file = File()
 
     def together(self, given: Given, named: Collection[str]) -> Problems:
-        url = given.get("url", "sqlite:")
-        if "password_file" in given and url.startswith("sqlite:"):
-            yield "password_file", "an SQLite database has no password; leave it out"
-        if "password_file" in given and urlsplit(url).password is not None:
+        address = given.get("url", "").partition("://")[2]
+        if "password_file" in given and ":" in address.rpartition("@")[0]:
             yield "password_file", "the password stands in url already; leave one of them out"
 
 

@@ -149,7 +149,6 @@ class Grants:
 
         The transaction must be one that writes: nobody else may count at the same time.
         """
-        self._serialise()
         outstanding = self.database.connection.scalar(
             select(func.count()).where(
                 requests.c.target == self.target,
@@ -173,13 +172,6 @@ class Grants:
             )
         )
         return True
-
-    def _serialise(self) -> None:
-        """PostgreSQL lets two transactions count at once; SQLite does not."""
-        if self.database.engine.dialect.name == "postgresql":
-            self.database.connection.exec_driver_sql(
-                "LOCK TABLE assignment_requests IN SHARE ROW EXCLUSIVE MODE"
-            )
 
     def accepted(self, holder: Holder, grant: AccountGrant, request_id: str | None) -> None:
         """AWS took it, under this id. None: AWS does not know it any more."""

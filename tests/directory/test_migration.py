@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Column, Connection, text
+from sqlalchemy import Column, Connection, select, text
 
+from scim_bridge.directory import migration
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.migration import check, upgrade
-from scim_bridge.directory.tables import metadata
+from scim_bridge.directory.tables import metadata, user_emails
 from scim_bridge.errors import MigrationMissing
 
 # What PostgreSQL knows of every column and index, whatever the order of the columns.
@@ -98,6 +100,44 @@ def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(MigrationMissing, match="newer"):
         check(database)
+    # A process that began before goes on until it is replaced.
+    check(database, running=True)
+
+
+def test_the_version_before_can_still_write(database: Database) -> None:
+    """While machines are upgraded one after the other: what it writes is found by the new one."""
+    insert = text(
+        "INSERT INTO users (id, document, user_name, user_name_folded, active, created, "
+        "last_modified, version) VALUES (:id, :document, 'Ada', 'ada', :active, 0, 0, 1)"
+    )
+    person = {"id": "1", "active": True, "document": '{"emails": [{"value": "ADA@b.example"}]}'}
+    found = select(user_emails.c.email_folded)
+    with database.transaction() as connection:
+        connection.execute(insert, person)
+        assert connection.scalars(found).all() == ["ada@b.example"]
+        other = '{"emails": [{"value": "a@b.example"}, {"value": "A@b.example"}, {}]}'
+        connection.execute(text("UPDATE users SET document = :document"), {"document": other})
+        assert connection.scalars(found).all() == ["a@b.example"]
+        connection.execute(text("UPDATE users SET document = '{}'"))
+        assert connection.scalars(found).all() == []
+
+
+def test_people_from_before_the_upgrade_are_found_by_their_addresses(tmp_path: Path) -> None:
+    """The rows of addresses are filled from the documents that are there."""
+    database = Database(f"sqlite:///{tmp_path / 'old.db'}")
+    with database.transaction() as connection:
+        config = migration._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        connection.exec_driver_sql(
+            "INSERT INTO users (id, document, user_name, user_name_folded, active, created, "
+            """last_modified, version) VALUES ('1', '{"emails": [{"value": "A@b.example"}]}', """
+            "'Ada', 'ada', 1, 0, 0, 1)"
+        )
+    upgrade(database)
+    with database.reading() as connection:
+        assert connection.scalars(select(user_emails.c.email_folded)).all() == ["a@b.example"]
+    database.close()
 
 
 def test_a_path_with_a_percent_sign_works(tmp_path: Path) -> None:

@@ -686,16 +686,17 @@ def test_an_empty_read_after_a_lost_answer_does_not_end_a_removal(
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that is waited for only shortly."""
-    monkeypatch.setattr(directory_database, "SQLITE_BUSY_SECONDS", 0.1)
+    for kind in ("SQLITE", "POSTGRESQL"):
+        monkeypatch.setattr(directory_database, f"{kind}_BUSY_SECONDS", 0.1)
 
 
 @pytest.mark.usefixtures("impatient")
 def test_nothing_changes_while_the_database_does_not_answer(
-    assemble: Assemble, sandbox: Sandbox, database_file: Any
+    assemble: Assemble, sandbox: Sandbox, database_url: str
 ) -> None:
     """The database down: the client is told to come back, and nothing was changed."""
     directory = assemble()
-    locked = Database(f"sqlite:///{database_file}")
+    locked = Database(database_url)
     with locked.transaction(), pytest.raises(DatabaseUnavailable):
         directory.add_user("ada")
 
@@ -707,11 +708,11 @@ def test_nothing_changes_while_the_database_does_not_answer(
 
 @pytest.mark.usefixtures("impatient")
 def test_a_write_that_was_committed_is_not_denied_when_the_database_goes_away(
-    assemble: Assemble, sandbox: Sandbox, database_file: Any
+    assemble: Assemble, sandbox: Sandbox, database_url: str
 ) -> None:
     """After the commit the client gets 2xx: what was kept must not be said to be unchanged."""
     directory = assemble()
-    locked = Database(f"sqlite:///{database_file}")
+    locked = Database(database_url)
     held = locked.transaction()
     create = directory.center.apply
 

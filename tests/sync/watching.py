@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 import boto3
+from sqlalchemy import text
 
 from scim_bridge.identity_center.apis import Apis, connect_apis
 from scim_bridge.sandbox.behaviour import (
@@ -122,8 +123,8 @@ class Watched:
         tables = (("users", "user_name"), ("groups", "display_name"))
         with self.directory.database.reading() as connection:
             for table, column in tables:
-                query = f"SELECT {column} FROM {table} WHERE id = ?"  # noqa: S608 - the test's own
-                found = connection.exec_driver_sql(query, (resource_id,)).scalar()
+                query = f"SELECT {column} FROM {table} WHERE id = :id"  # noqa: S608 - the test's own
+                found = connection.scalar(text(query), {"id": resource_id})
                 if found:
                     return str(found)
         return resource_id
