@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Protocol
 
 from scim2_models import Group, Resource, ResponseParameters, User
@@ -74,6 +75,7 @@ class Stored:
     nested: bool
 
 
+@cache
 def columns(kind: Kind) -> tuple[ColumnElement[Any], ...]:
     """The columns of a `Stored` row."""
     table = kind.table.c

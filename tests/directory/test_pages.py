@@ -46,7 +46,7 @@ def directory(database: Database) -> Resources:
     [
         {"start_index": 21, "count": 5},
         {"cursor": "", "count": 5},
-        {"filter": 'displayName co "user"', "start_index": 1, "count": 5},
+        {"filter": 'displayName co "user"', "start_index": 6, "count": 5},
     ],
     ids=["by index", "by cursor", "by a part of a name"],
 )
