@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from scim2_models import (
     EnterpriseUser,
@@ -469,6 +469,31 @@ class Resources(ScimStorage):
     ) -> Resource[Any]:
         """Replace a resource's document, and make a group's members those of `resource`.
 
+        Takes and raises what `rewrite` does.
+        """
+        with self.database.transaction():
+            self.rewrite(
+                resource_type,
+                resource,
+                expected_version=expected_version,
+                members=members,
+                named=named,
+                stated=stated,
+            )
+            return self.get(resource_type, cast(str, resource.id))
+
+    def rewrite(
+        self,
+        resource_type: ResourceType,
+        resource: Resource[Any],
+        *,
+        expected_version: str | None = None,
+        members: MemberList = "given",
+        named: Sequence[str] = (),
+        stated: Stated | None = None,
+    ) -> None:
+        """The same, without reading what it has become.
+
         `members`: "replaced" tells that the client stated the whole list (a PUT), which the write
         reports; "kept" leaves the memberships as they are, whatever `resource` holds. The write
         also reports whom the client `named` for removal, members or not.
@@ -498,7 +523,6 @@ class Resources(ScimStorage):
                 replaced=kind is GROUP and members == "replaced",
                 stated=stated,
             )
-            return self.get(resource_type, row.id)
 
     def delete(
         self,
