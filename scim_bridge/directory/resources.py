@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from scim2_models import (
     EnterpriseUser,
@@ -248,27 +248,46 @@ class Resources(ScimStorage):
         columns: Columns,
     ) -> tuple[int, Page]:
         """How many resources of these kinds match, and the rows of a page of them."""
-        connection = self.database.connection
-        order, count = self._order(kinds, search_request), search_request.count
+        connection, count = self.database.connection, search_request.count
+        begins = search_request.cursor is None and not search_request.start_index_0
+        if begins and count and len(kinds) == 1 and search_request.sort_by is None:
+            rows = self._first_rows(kinds[0], search_request, columns)
+            if 0 < len(rows) < count:
+                # It is the last page, so nothing has to be counted.
+                return len(rows), Page(rows=rows)
+            return self._count(kinds, search_request), Page(rows=rows)
+        order = self._order(kinds, search_request)
 
         def fetch(page: Subquery, terms: Sequence[ColumnElement[Any]]) -> Sequence[Row[Any]]:
             return _whole_rows(connection, kinds, columns, page, terms)
 
-        def counted() -> int:
-            every = select(func.count()).select_from(order.collection)
-            return connection.scalar(every) or 0
-
         if count == 0:
-            return counted(), Page(rows=())
+            return self._count(kinds, search_request), Page(rows=())
         if search_request.cursor is not None:
             page = page_by_cursor(connection, order, fetch, position, count)
-            return counted(), page
+            return self._count(kinds, search_request), page
         start = search_request.start_index_0 or 0
         page = page_by_index(order, fetch, start, count)
         if page.rows and (count is None or len(page.rows) < count):
-            # It is the last page, so nothing has to be counted.
             return start + len(page.rows), page
-        return counted(), page
+        return self._count(kinds, search_request), page
+
+    def _count(self, kinds: Sequence[Kind], search_request: SearchRequest[Any]) -> int:
+        """How many resources match."""
+        found = [
+            self._matching(kind, search_request).with_only_columns(func.count()) for kind in kinds
+        ]
+        return sum(self.database.connection.scalar(one) or 0 for one in found)
+
+    def _first_rows(
+        self, kind: Kind, search_request: SearchRequest[Any], columns: Columns
+    ) -> Sequence[Row[Any]]:
+        """The rows of the first page in the order of their ids: nothing is passed over for it."""
+        query = self._matching(kind, search_request).with_only_columns(
+            literal(kind.name).label("kind"), null().label("sort_value"), *columns(kind)
+        )
+        page = query.order_by(kind.table.c.id).limit(search_request.count)
+        return self.database.connection.execute(page).all()
 
     # -- Reading as JSON that is ready to be sent -----------------------------------
 
@@ -475,6 +494,31 @@ class Resources(ScimStorage):
     ) -> Resource[Any]:
         """Replace a resource's document, and make a group's members those of `resource`.
 
+        Takes and raises what `rewrite` does.
+        """
+        with self.database.transaction():
+            self.rewrite(
+                resource_type,
+                resource,
+                expected_version=expected_version,
+                members=members,
+                named=named,
+                stated=stated,
+            )
+            return self.get(resource_type, cast(str, resource.id))
+
+    def rewrite(
+        self,
+        resource_type: ResourceType,
+        resource: Resource[Any],
+        *,
+        expected_version: str | None = None,
+        members: MemberList = "given",
+        named: Sequence[str] = (),
+        stated: Stated | None = None,
+    ) -> None:
+        """The same, without reading what it has become.
+
         `members`: "replaced" tells that the client stated the whole list (a PUT), which the write
         reports; "kept" leaves the memberships as they are, whatever `resource` holds. The write
         also reports whom the client `named` for removal, members or not.
@@ -504,7 +548,6 @@ class Resources(ScimStorage):
                 replaced=kind is GROUP and members == "replaced",
                 stated=stated,
             )
-            return self.get(resource_type, row.id)
 
     def delete(
         self,

@@ -185,9 +185,13 @@ class Handler(ScimHandler):
                 resource_type, request.body, request.header("Content-Type")
             )
             conditions = self.service.read_conditions(request)
-            replaced = self._carried(
-                lambda: self._replace(resource_type, resource_id, replacement, conditions)
-            )
+
+            def replace() -> Resource[Any]:
+                return self._replace(resource_type, resource_id, replacement, conditions)
+
+            if texts.suffice(parameters):
+                return self._carried(lambda: self._shown(request, replace(), parameters))
+            replaced = self._carried(replace)
             if parameters.attributes:
                 # What is returned on request only is not in what a write gives back.
                 replaced = self.storage.get(
@@ -222,6 +226,17 @@ class Handler(ScimHandler):
             conditions = self.service.read_conditions(request)
             self._carried(lambda: self.delete_resource(resource_type, resource_id, conditions))
             return self.service.deletion_response()
+
+    def _shown(
+        self,
+        request: ScimRequest,
+        written: Resource[Any],
+        parameters: ResponseParameters[Any],
+    ) -> ScimResponse:
+        """What was written, as it is stored now."""
+        resource_type = self.service.get_resource_type_of(written)
+        row = self.storage.stored(resource_type, cast(str, written.id))
+        return self._text(request, resource_type, row, parameters)
 
     def _target(self, request: ScimRequest, operation: Operation) -> tuple[ResourceType, str]:
         """What an allowed request is about. A creation has no id yet."""
@@ -521,13 +536,14 @@ class Handler(ScimHandler):
         admitted = self.service.admission.replacement(current, after)
         if stated is not None:
             self.service.entitlements.change(caller(), grants_of(current), stated)
-        return self.storage.update(
+        self.storage.rewrite(
             resource_type,
             admitted.resource,
             expected_version=_version(current),
             members="replaced",
             stated=stated,
         )
+        return self._current(resource_type, cast(str, current.id))
 
     def _patch_group(
         self,

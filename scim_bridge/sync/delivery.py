@@ -99,8 +99,7 @@ class Delivery:
         before = None if write.is_new else self.marks.find(key)
         was_clear = before is None or before.state == "clear"
         wanted = self.intents.of(write, impatient=impatient)
-        self.marks.mark(wanted.own, is_new=write.is_new)
-        for intent in wanted.others:
+        for intent in (wanted.own, *wanted.others):
             self.marks.mark(intent)
         if request is None:
             return

@@ -126,10 +126,10 @@ class Marks:
 
     # -- Marking --------------------------------------------------------
 
-    def mark(self, intent: Intent, *, is_new: bool = False) -> Mark:
-        """Mark a resource as pending, raising its generation. What is new has no mark yet."""
+    def mark(self, intent: Intent) -> Mark:
+        """Mark a resource as pending, raising its generation."""
         with self.database.transaction() as connection:
-            row = None if is_new else self._row(intent.key)
+            row = self._row(intent.key)
             if row is None:
                 statement, values = _FIRST[intent.urgent], self._first(intent)
                 marked = connection.execute(statement, values).one()

@@ -24,11 +24,12 @@ FEW, MANY = 1_000, 100_000
 
 @click.command()
 @click.option("--users", default=10_000, show_default=True, help="People in the directory.")
-@click.option("--few", default=FEW, show_default=True, help="People in a smaller one.")
-@click.option("--many", default=MANY, show_default=True, help="People in a larger one.")
+@click.option("--few", default=FEW, show_default=True, help="People in a smaller one; 0: none.")
+@click.option("--many", default=MANY, show_default=True, help="People in a larger one; 0: none.")
 @click.option("--rounds", default=60, show_default=True, help="Requests of each kind.")
 @click.option("--against", multiple=True, type=click.Choice(["stock"]), help="Measure it as well.")
 @click.option("--only", help="Only cases whose name contains this.")
+@click.option("--sandbox/--no-sandbox", default=True, help="Also in front of a sandbox.")
 @click.option("--memory", "memory_too", is_flag=True, help="Compare the memory of a worker, too.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures.")
 @click.option("--plot", "plot_file", type=click.Path(path_type=Path), help="Draw cost by size.")
@@ -40,6 +41,7 @@ def main(
     rounds: int,
     against: tuple[str, ...],
     only: str | None,
+    sandbox: bool,
     memory_too: bool,
     json_file: Path | None,
     plot_file: Path | None,
@@ -49,7 +51,14 @@ def main(
         raise click.UsageError("--plot needs matplotlib: pip install 'scim-bridge[benchmarks]'")
     with tempfile.TemporaryDirectory(prefix="scim-bridge-benchmark-") as folder:
         measured, held = _measured(
-            Path(folder), users=users, few=few, many=many, rounds=rounds, against=against, only=only
+            Path(folder),
+            users=users,
+            few=few,
+            many=many,
+            rounds=rounds,
+            against=against,
+            only=only,
+            sandbox=sandbox,
         )
         grown = memory.rows(Path(folder), few=few, many=many) if memory_too else []
     found = [*targets.rows(measured), *grown]
@@ -71,6 +80,7 @@ def _measured(
     rounds: int,
     against: tuple[str, ...],
     only: str | None,
+    sandbox: bool,
 ) -> tuple[dict[str, dict[str, Figures]], dict[str, float]]:
     """The figures by case and server, and what each server held in memory at the end."""
     population = Population(users=users, spare=rounds + 10)
@@ -86,19 +96,20 @@ def _measured(
             for name, made in DATABASES.items()
         ]
         for name, size in ((targets.SMALL, few), (targets.LARGE, many)):
-            sized = Population(users=size, spare=rounds + 10)
-            servers.append(start(bridge(folder / name, sized, name=name)))
+            if size:
+                sized = Population(users=size, spare=rounds + 10)
+                servers.append(start(bridge(folder / name, sized, name=name)))
         servers.append(start(floor(folder / "floor", population)))
         if "stock" in against:
             servers.append(start(stock(folder / "stock", population)))
         measured = {}
-        for case in cases([size for size in SIZES if size <= many]):
+        for case in cases([size for size in SIZES if size <= max(users, many)]):
             if only is None or only in case.name:
                 _say(case.name)
                 measured[case.name] = measure(_asked(servers, case), case, rounds)
         measured.update(_by_cursor(servers, rounds, only))
         held = {server.name: server.memory() for server in servers}
-    if only is None or only in "POST user":
+    if sandbox and (only is None or only in "POST user"):
         _say("POST user, with a sandbox")
         with bridge_with_sandbox(folder / "sandbox", population, name=targets.SANDBOX) as sandboxed:
             posting = next(case for case in cases([]) if case.name == "POST user")

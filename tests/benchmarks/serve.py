@@ -16,14 +16,7 @@ from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
-from scim2_flask import ScimServer
-from scim2_models import EnterpriseUser, Group, Meta, Resource, ResourceType, ScimProvider, User
-from scim2_server.memory import InMemoryStorage, utcnow
-from scim2_server.utils import load_default_service_provider_config
 
-from scim_bridge import log
-from scim_bridge.cli.web import Web
-from scim_bridge.settings import load
 from tests.benchmarks.population import Population, group, group_id, person, user_id
 
 THREADS = 4
@@ -53,15 +46,21 @@ class Plain(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         return self._make()
 
 
-class Patient(Web):
-    """The bridge's web server, whose connections wait as long as those of the others."""
-
-    def load_config(self) -> None:
-        super().load_config()
-        self.cfg.set("keepalive", KEEP_ALIVE)
+# Each server imports what is its own: the others would only start later and hold more memory.
 
 
 def bridge(folder: Path, port: int) -> None:
+    from scim_bridge import log
+    from scim_bridge.cli.web import Web
+    from scim_bridge.settings import load
+
+    class Patient(Web):
+        """The bridge's web server, whose connections wait as long as those of the others."""
+
+        def load_config(self) -> None:
+            super().load_config()
+            self.cfg.set("keepalive", KEEP_ALIVE)
+
     settings = load(folder / "bridge.toml", {})
     log.configure(settings.log)
     Patient(settings, socket.create_server(("127.0.0.1", port), backlog=2048)).run()
@@ -77,6 +76,11 @@ def stock(folder: Path, port: int) -> None:
 
 def _stock(population: Population) -> Flask:
     """scim2-flask as its documentation shows it, with everybody in the memory of the worker."""
+    from scim2_flask import ScimServer
+    from scim2_models import EnterpriseUser, Group, Meta, ResourceType, ScimProvider, User
+    from scim2_server.memory import InMemoryStorage, utcnow
+    from scim2_server.utils import load_default_service_provider_config
+
     provider = ScimProvider(
         models=[User, Group, EnterpriseUser],
         resource_types=[
@@ -85,37 +89,28 @@ def _stock(population: Population) -> Flask:
         ],
         config=load_default_service_provider_config(),
     )
-    storage = InMemoryStorage()
+    storage, now = InMemoryStorage(), utcnow()
+
+    def stored(model: Any, name: str, resource_id: str, document: Mapping[str, Any]) -> Any:
+        resource = model.model_validate({**document, "id": resource_id})
+        resource.meta = Meta(
+            resource_type=name, created=now, last_modified=now, version=storage.next_version()
+        )
+        return resource
+
     with provider:
         people = [
-            _stored(storage, User[EnterpriseUser], user_id(number), person(number))
+            stored(User[EnterpriseUser], "User", user_id(number), person(number))
             for number in population.everybody
         ]
         groups = [
-            _stored(storage, Group, group_id(name), group(name, members))
+            stored(Group, "Group", group_id(name), group(name, members))
             for name, members in population.groups()
         ]
         storage.resources = [*people, *groups]
     app = Flask("stock")
     ScimServer(storage, provider).init_app(app)
     return app
-
-
-def _stored(
-    storage: InMemoryStorage,
-    model: type[Resource[Any]],
-    resource_id: str,
-    document: Mapping[str, Any],
-) -> Resource[Any]:
-    resource = model.model_validate({**document, "id": resource_id})
-    now = utcnow()
-    resource.meta = Meta(
-        resource_type=model.__name__.partition("[")[0],
-        created=now,
-        last_modified=now,
-        version=storage.next_version(),
-    )
-    return resource
 
 
 # -- The floor --------------------------------------------------------------------

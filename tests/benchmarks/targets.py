@@ -48,11 +48,11 @@ Target = tuple[str, str, float, Callable[[], float]]
 
 class _Medians:
     def __init__(self, measured: Measured) -> None:
-        self._measured = measured
+        self.measured = measured
 
     def __call__(self, case: str, server: str) -> float:
         try:
-            return self._measured[case][server].median
+            return self.measured[case][server].median
         except KeyError:
             raise NotMeasured(case, server) from None
 
@@ -63,13 +63,14 @@ class _Medians:
 
     def sizes(self) -> list[int]:
         prefix = "PATCH add 1 to "
-        return [int(one.removeprefix(prefix)) for one in self._measured if one.startswith(prefix)]
+        return [int(one.removeprefix(prefix)) for one in self.measured if one.startswith(prefix)]
 
 
 def _targets(median: _Medians, bridge: str) -> Iterator[Target]:
     sizes = median.sizes()
     adding = [f"PATCH add 1 to {size}" for size in sizes]
-    largest = LARGE if bridge == MAIN else bridge
+    has_large = any(LARGE in by_server for by_server in median.measured.values())
+    largest = LARGE if bridge == MAIN and has_large else bridge
     yield (
         f"PATCH add one member, groups of {', '.join(f'{size:,}' for size in sizes)}",
         "x of the cheapest",
