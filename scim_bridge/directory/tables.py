@@ -542,6 +542,38 @@ pending = Table(
     # The ids of the client requests it goes back to, the last ones: calls name them in the audit.
     Column("requests", Document, nullable=False, server_default=text("'[]'")),
     Index("ix_pending_due", "target", "state", "urgent", "next_attempt_at"),
+    # What `status` and the metrics ask, however much waits.
+    Index(
+        "ix_pending_unsettled",
+        "target",
+        "state",
+        "since",
+        sqlite_where=text("state != 'clear'"),
+        postgresql_where=text("state != 'clear'"),
+    ),
+    Index(
+        "ix_pending_errors",
+        "target",
+        "urgent",
+        "next_attempt_at",
+        sqlite_where=text("last_error IS NOT NULL"),
+        postgresql_where=text("last_error IS NOT NULL"),
+    ),
+    Index(
+        "ix_pending_revoking",
+        "target",
+        "revoking_since",
+        sqlite_where=text("revoking_since IS NOT NULL"),
+        postgresql_where=text("revoking_since IS NOT NULL"),
+    ),
+    Index(
+        "ix_pending_denied",
+        "target",
+        "denied",
+        "state",
+        sqlite_where=text("denied IS NOT NULL"),
+        postgresql_where=text("denied IS NOT NULL"),
+    ),
 )
 
 # Losses of access, for the brake's sliding hour: a person counts once in each category.

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, case, exists, func, literal, select, text
 
 from scim_bridge.directory import tables
 from scim_bridge.directory.database import Database, now
@@ -19,6 +19,8 @@ OVERDUE = 300.0
 ACCESS_SUFFIX = ACCESS_TARGET.removeprefix(TARGET)
 
 pending = tables.pending
+# In the words of the index that finds it.
+UNSETTLED = text("pending.state != 'clear'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,54 +90,84 @@ def overview(database: Database, target: str) -> Overview:
     """How things stand now, of principals and of their assignments. Costs a few counting queries,
     whatever is pending.
     """
-    access_target = access_of(target)
     with database.reading() as connection:
-        # A resource counts once in a state, whether it waits itself, its assignments, or both.
-        each = (
-            select(pending.c.state, func.min(pending.c.since).label("since"))
-            .where(_of(target), pending.c.state != "clear")
-            .group_by(pending.c.state, pending.c.kind, pending.c.resource_id)
-            .subquery()
+        states = _states(connection, target)
+        return Overview(
+            states={state: counted.rows for state, counted in states.items()},
+            oldest_pending=states["pending"].age if "pending" in states else None,
+            overdue=_overdue(connection, target),
+            held_sets=_held_sets(database, target),
+            door=_door(database, target),
+            last_error=_last_error(connection, target),
+            pause=paused(database),
+            access_door=_door(database, access_of(target)),
+            denied=_denied(database, target),
         )
-        rows = connection.execute(
-            select(
-                each.c.state,
-                func.count().label("rows"),
-                (now() - func.min(each.c.since)).label("age"),
-            ).group_by(each.c.state)
-        ).all()
-        late = (
-            select(pending.c.kind, pending.c.resource_id)
-            .where(
-                _of(target),
-                pending.c.state == "pending",
-                pending.c.revoking_since < now() - OVERDUE,
-            )
-            .distinct()
-            .subquery()
+
+
+class _Counted(NamedTuple):
+    """How many resources are in a state, and for how many seconds the first of them is."""
+
+    rows: int
+    age: float
+
+
+def _states(connection: Connection, target: str) -> dict[str, _Counted]:
+    """A resource counts once in a state, whether it waits itself, its assignments, or both."""
+    itself = pending.alias("itself")
+    too = exists().where(
+        itself.c.target == target,
+        itself.c.kind == pending.c.kind,
+        itself.c.resource_id == pending.c.resource_id,
+        itself.c.state == pending.c.state,
+    )
+    found: dict[str, _Counted] = {}
+    for one, rows in (
+        (target, func.count()),
+        (access_of(target), func.count(case((too, None), else_=1))),
+    ):
+        counted = (
+            select(pending.c.state, rows, now() - func.min(pending.c.since))
+            .where(pending.c.target == one, UNSETTLED)
+            .group_by(pending.c.state)
         )
-        overdue = connection.scalar(select(func.count()).select_from(late))
-        last_error = connection.scalar(
+        for state, number, age in connection.execute(counted):
+            before = found.get(state, _Counted(rows=0, age=0.0))
+            found[state] = _Counted(rows=before.rows + number, age=max(before.age, age))
+    return found
+
+
+def _overdue(connection: Connection, target: str) -> int:
+    """How many resources have had access that was to go for too long."""
+    late = (
+        select(pending.c.kind, pending.c.resource_id)
+        .where(
+            _of(target),
+            pending.c.state == "pending",
+            pending.c.revoking_since < now() - OVERDUE,
+        )
+        .distinct()
+        .subquery()
+    )
+    return connection.scalar(select(func.count()).select_from(late)) or 0
+
+
+def _last_error(connection: Connection, target: str) -> str | None:
+    """The newest error of what is not done: of principals before that of their assignments."""
+    errors = (
+        connection.scalar(
             select(pending.c.last_error)
             .where(
-                _of(target),
+                pending.c.target == one,
                 pending.c.state.in_(("pending", "failed")),
                 pending.c.last_error.is_not(None),
             )
             .order_by(pending.c.urgent.desc(), pending.c.next_attempt_at.desc())
             .limit(1)
         )
-        return Overview(
-            states={row.state: row.rows for row in rows},
-            oldest_pending=next((row.age for row in rows if row.state == "pending"), None),
-            overdue=overdue or 0,
-            held_sets=_held_sets(database, target),
-            door=_door(database, target),
-            last_error=last_error,
-            pause=paused(database),
-            access_door=_door(database, access_target),
-            denied=_denied(database, target),
-        )
+        for one in (target, access_of(target))
+    )
+    return next(filter(None, errors), None)
 
 
 def waiting(database: Database, target: str, *, limit: int = 100) -> Sequence[Waiting]:
@@ -180,13 +212,13 @@ def _of(target: str) -> ColumnElement[bool]:
 
 
 def _denied(database: Database, target: str) -> list[str]:
-    rows = database.connection.scalars(
-        select(pending.c.denied)
-        .where(_of(target), pending.c.state == "pending", pending.c.denied.is_not(None))
+    """The actions that something pending needs. By state too, so that an index tells it alone."""
+    rows = database.connection.execute(
+        select(pending.c.denied, pending.c.state)
+        .where(_of(target), pending.c.denied.is_not(None))
         .distinct()
-        .order_by(pending.c.denied)
     )
-    return [action for action in rows if action is not None]
+    return sorted({row.denied for row in rows if row.state == "pending"})
 
 
 def _held_sets(database: Database, target: str) -> list[HeldSet]:
