@@ -67,6 +67,8 @@ def test_a_rejection_tells_what_is_back_and_what_could_not_be_given_back(
         run("unnest", "--reason", "no more")
         run("sync")
         (kept,) = there.members("outer")
+        still = [one for one in json_of("access")["holdings"] if one["group"] == "outer"]
+        assert [(one["userName"], one["heldIn"]) for one in still] == [(kept, held_set())]
 
         said = run("sync", "--reject", held_set()).stdout
         assert f"Rejected: 1 person stays in outer: {kept}" in said
