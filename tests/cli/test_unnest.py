@@ -70,6 +70,15 @@ def test_a_rejection_tells_what_is_back_and_what_could_not_be_given_back(
         still = [one for one in json_of("access")["holdings"] if one["group"] == "outer"]
         assert [(one["userName"], one["heldIn"]) for one in still] == [(kept, held_set())]
 
+        file.write_text(file.read_text().replace('"flatten"', '"skip"'))
+        [one] = json_of("status")["held_sets"]
+        assert (one["cannot_be_given_back"], one["reject"]) == (1, None)
+        said = run("status").stdout
+        assert "--reject" not in said
+        assert 'can only stay with [groups] nested = "flatten"' in " ".join(said.split())
+        file.write_text(file.read_text().replace('"skip"', '"flatten"'))
+        assert one["id"] in str(json_of("status")["held_sets"][0]["reject"])
+
         said = run("sync", "--reject", held_set()).stdout
         assert f"Rejected: 1 person stays in outer: {kept}" in said
         assert "Group inner is in group outer again, with all who are in it: 21." in said
