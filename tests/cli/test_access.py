@@ -51,6 +51,9 @@ def test_what_somebody_holds_is_shown_with_its_whole_way(run, json_of, client):
 
     [row] = csv.DictReader(io.StringIO(run("access", "--csv", "--account", ACCOUNT).stdout))
     assert (row["user"], row["through group"]) == (JANE, "engineers")
+    told = run("audit").stdout
+    assert f"bridge called Identity Center for user {JANE} in group engineers" in told
+    assert f"client:hr added a member: user {JANE} to group engineers" in told
     assert "ReadOnlyAccess allows: ReadOnlyAccess" in run("access", JANE, "--policies").stdout
     assert "holds nothing" in run("access", JANE, "--account", "111122223333").stdout
     assert "through group engineers" in run("explain", JANE, "--account", ACCOUNT).stdout
