@@ -79,6 +79,7 @@ def show(
     What the directory gives, and for now what Identity Center was last seen to hold beside it: what
     was given by hand, also to people whom the directory does not know, and what is to be taken away
     and is still there: its loss is held by the brake, pending or failed.
+    Where an operator gave a membership back by rejecting its loss, since is the time of that.
     Of the past, what was given by hand is known only if a deactivation took it away.
 
     \b
@@ -241,9 +242,14 @@ def _row(one: Holding) -> tuple[str, ...]:
         printable(one.application) or "-",
         _group(one),
         printable(one.origin) or "-",
-        printable(one.member_by) or "-",
+        _member_by(one),
         day(one.since, never="not known"),
     )
+
+
+def _member_by(one: Holding) -> str:
+    back = f", given back by {printable(one.given_back_by)}" if one.given_back_by else ""
+    return f"{printable(one.member_by) or '-'}{back}"
 
 
 def _group(one: Holding) -> str:
@@ -276,6 +282,7 @@ def _as_dict(one: Holding) -> dict[str, Any]:
         "through": one.through or None,
         "origin": one.origin or None,
         "memberBy": one.member_by or None,
+        "givenBackBy": one.given_back_by or None,
         "since": when(one.since),
         "loss": one.loss.state if one.loss else None,
         "heldIn": (one.loss.held_in if one.loss else "") or None,

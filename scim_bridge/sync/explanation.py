@@ -66,9 +66,10 @@ def _reason(one: Holding) -> str:
     what = _what(one)
     if not one.group:
         return f"{what} is held directly{since}, given {_by(one.origin)}."
-    put = f"put in {_by(one.member_by)}"
+    back = f", and given it back {_by(one.given_back_by)}" if one.given_back_by else ""
+    put = f"put in {_by(one.member_by)}{back}"
     if one.through:
-        put = f"put into group {one.through}, which is in it, {_by(one.member_by)}"
+        put = f"put into group {one.through}, which is in it, {_by(one.member_by)}{back}"
     if not one.origin:
         return f"Group {one.group}{since}: {put}; the group grants nothing."
     return (

@@ -31,6 +31,7 @@ from scim_bridge.directory.tables import (
 )
 from scim_bridge.plan.grants import AccountGrant, ApplicationGrant
 from scim_bridge.sync import TARGET
+from scim_bridge.sync.given_back import given_back
 from scim_bridge.sync.grants import to_text
 from scim_bridge.sync.outstanding import Outstanding, OutstandingLosses, Standing
 
@@ -63,6 +64,8 @@ class Holding:
     member_by: str = ""
     # Since when both have been there, in seconds since 1970; None: not known.
     since: float | None = None
+    # The operator who gave the membership back then, since its loss was rejected; "" if nobody did.
+    given_back_by: str = ""
     # How its loss stands: it is still there, and is to be taken away. None: nobody takes it.
     loss: Outstanding | None = None
 
@@ -100,7 +103,12 @@ def holdings(
             *(_seen(database, people, names, members, person) if at is None else ()),
             *(_taken_later(database, at, people, names) if at is not None else ()),
         ]
-    wanted = [one for one in found if account is None or one.account == account]
+        back = given_back(database, person=person)
+    wanted = [
+        replace(one, given_back_by=back.get(one.since, "") if one.since and one.group else "")
+        for one in found
+        if account is None or one.account == account
+    ]
     return sorted(
         _distinct(wanted),
         key=lambda one: (

@@ -83,6 +83,11 @@ def test_a_rejection_tells_what_is_back_and_what_could_not_be_given_back(
         assert f"Rejected: 1 person stays in outer: {kept}" in said
         assert "Group inner is in group outer again, with all who are in it: 21." in said
         assert len(there.members("outer")) == 21
+        told = {one["group"]: one for one in json_of("access", kept)["holdings"]}
+        assert [one["memberBy"] for one in told.values()] == ["client:hr"] * 3
+        assert told["outer"]["givenBackBy"] == "operator:ada"
+        assert (told["inner"]["givenBackBy"], told["team"]["givenBackBy"]) == (None, None)
+        assert "client:hr, given back by operator:ada" in run("access", kept).stdout
 
         client.patch(f"/Groups/{team}", members=[])
         client.send("DELETE", f"/Groups/{inner}")
