@@ -31,6 +31,8 @@ _COLUMNS = (
     "member by",
     "since",
 )
+# What is still there though it is to be taken away, and why it is.
+_LOSS = "loss"
 
 
 class _Shown(click.Group):
@@ -75,7 +77,9 @@ def show(
     """What USER (a userName) holds, or everybody: through which group, from whom, since when.
 
     What the directory gives, and for now what Identity Center was last seen to hold beside it: what
-    was given by hand, also to people whom the directory does not know, and what a leaver still has.
+    was given by hand, also to people whom the directory does not know, and what is to be taken away
+    and is still there: its loss is held by the brake, pending or failed.
+    Where an operator gave a membership back by rejecting its loss, since is the time of that.
     Of the past, what was given by hand is known only if a deactivation took it away.
 
     \b
@@ -204,18 +208,25 @@ def _print(found: Sequence[Holding], allowed: dict[str, Any], *, user: str | Non
     if not found:
         click.echo(f"{printable(user)} holds nothing." if user else "Nobody holds anything.")
     else:
-        print_table(_COLUMNS, [_row(one) for one in found])
+        _print_holdings(found)
     for name in sorted({one.permission_set for one in found} & allowed.keys()):
         click.echo(f"\n{printable(name)} allows: {_in_words(allowed[name])}")
 
 
+def _print_holdings(found: Sequence[Holding]) -> None:
+    if any(one.loss for one in found):
+        print_table((*_COLUMNS, _LOSS), [(*_row(one), _loss(one) or "-") for one in found])
+    else:
+        print_table(_COLUMNS, [_row(one) for one in found])
+
+
 def _print_csv(found: Sequence[Holding], allowed: dict[str, Any]) -> None:
     sheet = csv.writer(sys.stdout)
-    sheet.writerow([*_COLUMNS, *(["allows"] if allowed else [])])
+    sheet.writerow([*_COLUMNS, _LOSS, *(["allows"] if allowed else [])])
     for one in found:
         policies = allowed.get(one.permission_set)
         more = [_in_words(policies) if policies else ""] if allowed else []
-        sheet.writerow([_harmless(cell) for cell in (*_row(one), *more)])
+        sheet.writerow([_harmless(cell) for cell in (*_row(one), _loss(one) or "-", *more)])
 
 
 def _harmless(cell: str) -> str:
@@ -231,14 +242,25 @@ def _row(one: Holding) -> tuple[str, ...]:
         printable(one.application) or "-",
         _group(one),
         printable(one.origin) or "-",
-        printable(one.member_by) or "-",
+        _member_by(one),
         day(one.since, never="not known"),
     )
+
+
+def _member_by(one: Holding) -> str:
+    back = f", given back by {printable(one.given_back_by)}" if one.given_back_by else ""
+    return f"{printable(one.member_by) or '-'}{back}"
 
 
 def _group(one: Holding) -> str:
     through = f" (through {printable(one.through)})" if one.through else ""
     return f"{printable(one.group)}{through}" if one.group else "directly"
+
+
+def _loss(one: Holding) -> str:
+    if one.loss is None:
+        return ""
+    return "loss " + (f"held in set {one.loss.held_in}" if one.loss.held_in else one.loss.state)
 
 
 def _in_words(policies: dict[str, Any]) -> str:
@@ -260,5 +282,8 @@ def _as_dict(one: Holding) -> dict[str, Any]:
         "through": one.through or None,
         "origin": one.origin or None,
         "memberBy": one.member_by or None,
+        "givenBackBy": one.given_back_by or None,
         "since": when(one.since),
+        "loss": one.loss.state if one.loss else None,
+        "heldIn": (one.loss.held_in if one.loss else "") or None,
     }

@@ -1,15 +1,18 @@
 """`audit`: what happened, who did it, and is the record of it whole?"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import click
 
 from scim_bridge.cli.invocation import Invocation, opened, pass_invocation
+from scim_bridge.cli.names import group_names, user_names
 from scim_bridge.cli.output import json_option, print_json, print_json_line
 from scim_bridge.cli.parameters import PointInTime
+from scim_bridge.directory.database import Database
 from scim_bridge.directory.seal_key import load_key
 from scim_bridge.directory.seals import verify as verified
-from scim_bridge.directory.trail import Entry, describe, trail
+from scim_bridge.directory.trail import CHUNK, Entry, describe, trail
 
 
 @click.group(invoke_without_command=True)
@@ -28,7 +31,8 @@ def command(
 ) -> None:
     """Print the audit trail: what happened, when and by whom.
 
-    Changes by clients, calls to Identity Center and acts of operators, in order.
+    Changes by clients, calls to Identity Center and acts of operators, in order. Where an entry has
+    no name of its own, its user or group is called as the directory knows it now; --json has ids.
 
     \b
     Example:
@@ -36,7 +40,8 @@ def command(
     """
     if context.invoked_subcommand is None:
         with invocation.database() as database:
-            _print(trail(database, user_name=user, since=since), as_json=as_json)
+            entries = trail(database, user_name=user, since=since)
+            _print_json(entries) if as_json else _print(database, entries)
 
 
 @command.command()
@@ -65,9 +70,14 @@ def verify(invocation: Invocation, *, head: str | None, as_json: bool) -> None:
     click.echo(f"Head: {found.head}")
 
 
-def _print(entries: Iterable[Entry], *, as_json: bool) -> None:
+def _print_json(entries: Iterable[Entry]) -> None:
     for entry in entries:
-        if as_json:
-            print_json_line(entry.as_dict())
-        else:
-            click.echo(describe(entry))
+        print_json_line(entry.as_dict())
+
+
+def _print(database: Database, entries: Iterator[Entry]) -> None:
+    while some := list(islice(entries, CHUNK)):
+        ids = {id_ for one in some for id_ in (one.resource_id, one.related_id) if id_}
+        names = {**user_names(database, ids), **group_names(database, ids)}
+        for entry in some:
+            click.echo(describe(entry, names))

@@ -1,7 +1,7 @@
 """`status`: has everything reached Identity Center, and if not, what is in the way?"""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,7 +14,7 @@ from scim_bridge.cli.output import json_option, lasting, print_json, print_wrapp
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.trail import Warned, warned
 from scim_bridge.identity_center.store_center import LIMITS
-from scim_bridge.settings import Safety
+from scim_bridge.settings import Safety, Settings
 from scim_bridge.sync import TARGET
 from scim_bridge.sync.held import HeldLosses
 from scim_bridge.sync.overview import HeldSet, Overview, Waiting, overview, waiting
@@ -74,20 +74,21 @@ def command(
     with opened(settings) as database:
         now = _awaited(lambda: overview(database, TARGET), seconds=wait or 0.0)
         whom = _held_people(database, settings.safety, now.held_sets)
+        stuck = _not_rejectable(database, settings, now.held_sets)
         rows = waiting(database, TARGET, limit=limit)
         known = reading.knowledge(database, settings)
         lately = warned(database, since=time.time() - LATELY * 3600)
     if as_json:
         print_json(
             {
-                **as_dict(now, whom, rows),
+                **as_dict(now, whom, rows, stuck),
                 **reading.as_dict(known),
                 "warned": [asdict(one) for one in lately],
                 "limits": LIMITS if is_limited else None,
             }
         )
     else:
-        _print(now, whom, rows, known)
+        _print(now, whom, rows, known, stuck)
         for one in lately:
             print_wrapped(_warned(one))
         if is_limited:
@@ -122,7 +123,23 @@ def _held_people(
     return {set_id: called(names, persons) for set_id, persons in held.items()}
 
 
-def as_dict(now: Overview, whom: dict[str, list[str]], rows: Sequence[Waiting]) -> dict[str, Any]:
+def _not_rejectable(
+    database: Database, settings: Settings, sets: Sequence[HeldSet]
+) -> dict[str, int]:
+    """How many people of each held set cannot be given back what they lose, by the settings."""
+    if settings.groups.nested != "skip":
+        return {}
+    losses = HeldLosses(database, TARGET, settings.safety)
+    with database.reading():
+        return {one.id: losses.through_groups_alone(one.id) for one in sets}
+
+
+def as_dict(
+    now: Overview,
+    whom: dict[str, list[str]],
+    rows: Sequence[Waiting],
+    stuck: Mapping[str, int],
+) -> dict[str, Any]:
     """How things stand, as `status --json` prints it. Ages are in seconds."""
     door = now.door
     return {
@@ -139,7 +156,9 @@ def as_dict(now: Overview, whom: dict[str, list[str]], rows: Sequence[Waiting]) 
         "denied": list(now.denied),
         "last_error": now.last_error,
         "paused": _pause_as_dict(now.pause),
-        "held_sets": [_set_as_dict(one, whom[one.id]) for one in now.held_sets],
+        "held_sets": [
+            _set_as_dict(one, whom[one.id], stuck.get(one.id, 0)) for one in now.held_sets
+        ],
         "waiting": [_waiting_as_dict(one) for one in rows],
     }
 
@@ -154,7 +173,7 @@ def _pause_as_dict(pause: Pause | None) -> dict[str, Any] | None:
     }
 
 
-def _set_as_dict(one: HeldSet, names: Sequence[str]) -> dict[str, Any]:
+def _set_as_dict(one: HeldSet, names: Sequence[str], stuck: int) -> dict[str, Any]:
     return {
         "id": one.id,
         "category": one.category,
@@ -162,7 +181,8 @@ def _set_as_dict(one: HeldSet, names: Sequence[str]) -> dict[str, Any]:
         "names": names,
         "age_seconds": _rounded(one.age),
         "approve": advise(f"scim-bridge sync --approve {one.id}"),
-        "reject": advise(f"scim-bridge sync --reject {one.id}"),
+        "reject": None if stuck == one.people else advise(f"scim-bridge sync --reject {one.id}"),
+        "cannot_be_given_back": stuck,
     }
 
 
@@ -185,11 +205,12 @@ def _print(
     whom: dict[str, list[str]],
     rows: Sequence[Waiting],
     known: reading.Knowledge,
+    stuck: Mapping[str, int],
 ) -> None:
     for line in (*_lines(now), *reading.lines(known)):
         print_wrapped(line)
     for one in now.held_sets:
-        _print_held(one, whom[one.id])
+        _print_held(one, whom[one.id], stuck.get(one.id, 0))
     if rows:
         click.echo()
         for row in rows:
@@ -254,7 +275,7 @@ def _warned(one: Warned) -> str:
     )
 
 
-def _print_held(one: HeldSet, names: Sequence[str]) -> None:
+def _print_held(one: HeldSet, names: Sequence[str], stuck: int) -> None:
     click.echo()
     print_wrapped(
         f"Held by the brake for {lasting(one.age)}, set {one.id}: {people(one.people)} "
@@ -262,7 +283,14 @@ def _print_held(one: HeldSet, names: Sequence[str]) -> None:
     )
     # Not wrapped: they are pasted.
     click.echo(advise(f"  let it pass:  scim-bridge sync --approve {one.id}"))
-    click.echo(advise(f"  they stay:    scim-bridge sync --reject {one.id}"))
+    if stuck < one.people:
+        click.echo(advise(f"  they stay:    scim-bridge sync --reject {one.id}"))
+    if stuck:
+        print_wrapped(
+            f'{people(stuck)} can only stay with [groups] nested = "flatten", set first: they had '
+            'a group through one in it, and "skip" lets no group be given back into another.',
+            indent="  ",
+        )
 
 
 def _print_row(one: Waiting) -> None:

@@ -15,6 +15,7 @@ from scim_bridge.directory.tables import audit, audit_personal
 # Entries read in one go, so that no transaction stays open while somebody prints them.
 CHUNK = 500
 _CLIENT = "client:"
+_NO_NAMES: Mapping[str, str] = {}
 
 _WORDS: Mapping[Action, str] = {
     Action.CREATE: "created",
@@ -28,7 +29,7 @@ _WORDS: Mapping[Action, str] = {
     Action.MEMBER_REMOVED: "removed a member:",
     Action.GRANTED: "granted something to",
     Action.REVOKED: "revoked something from",
-    Action.CALL: "called the target for",
+    Action.CALL: "called Identity Center for",
     Action.UNANSWERED: "got no answer to a call for",
     Action.REFUSED: "was refused a change of",
     Action.RETRY: "asked to try again",
@@ -134,14 +135,17 @@ def warned(database: Database, *, since: float) -> tuple[Warned, ...]:
     )
 
 
-def describe(entry: Entry) -> str:
-    """The entry in words, on one line, safe to print on a terminal."""
+def describe(entry: Entry, names: Mapping[str, str] = _NO_NAMES) -> str:
+    """The entry in words, on one line, safe to print on a terminal.
+
+    `names`: what users and groups are called that the entry has only the ids of.
+    """
     parts = [
         f"{entry.time:%Y-%m-%d %H:%M:%S} UTC",
         entry.actor,
         _phrase(entry.action),
-        _subject(entry),
-        _related(entry),
+        _subject(entry, names),
+        _related(entry, names),
         "" if entry.outcome == "ok" else f"- {entry.outcome}",
         _remarks(entry),
     ]
@@ -257,8 +261,9 @@ def _phrase(action: str) -> str:
         return action
 
 
-def _subject(entry: Entry) -> str:
-    name = _name(entry.personal or {}) or entry.resource_id or ""
+def _subject(entry: Entry, names: Mapping[str, str]) -> str:
+    known = names.get(entry.resource_id or "", entry.resource_id)
+    name = _name(entry.personal or {}) or known or ""
     return f"{entry.kind or ''} {name}".strip()
 
 
@@ -268,20 +273,21 @@ def _name(personal: Mapping[str, Any]) -> str | None:
     return next((str(name) for name in names if name), None)
 
 
-def _related(entry: Entry) -> str:
+def _related(entry: Entry, names: Mapping[str, str]) -> str:
+    if entry.related_id is None:
+        return ""
+    related = names.get(entry.related_id, entry.related_id)
     match entry.action:
-        case _ if entry.related_id is None:
-            return ""
         case Action.MEMBER_ADDED:
-            return f"to group {entry.related_id}"
+            return f"to group {related}"
         case Action.MEMBER_REMOVED:
-            return f"from group {entry.related_id}"
+            return f"from group {related}"
         case Action.CALL:
-            return f"in group {entry.related_id}"
+            return f"in group {related}"
         case Action.REHIRE:
             return f"(before: {entry.related_id})"
         case _:
-            return f"(with {entry.related_id})"
+            return f"(with {related})"
 
 
 def _remarks(entry: Entry) -> str:

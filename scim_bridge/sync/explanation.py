@@ -10,7 +10,8 @@ from sqlalchemy import Row, select
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.nesting import around, groups_with
 from scim_bridge.directory.tables import assignments, groups, held, memberships, pending, users
-from scim_bridge.sync.holdings import BY_HAND, STILL_THERE, Holding, holdings
+from scim_bridge.sync.holdings import BY_HAND, Holding, holdings
+from scim_bridge.sync.outstanding import Outstanding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ def explain(database: Database, user_id: str, question: Question) -> Sequence[st
         return [
             _standing(person),
             *(_reason(one) for one in found),
-            *(() if found else _why_not(database, person, question)),
+            *(() if any(not one.loss for one in found) else _why_not(database, person, question)),
             *_under_way(database, user_id),
         ]
 
@@ -59,13 +60,16 @@ def _standing(person: Row[Any]) -> str:
 
 
 def _reason(one: Holding) -> str:
+    if one.loss is not None:
+        return _leftover(one, one.loss)
     since = f" since {_day(one.since)}" if one.since is not None else ""
     what = _what(one)
     if not one.group:
         return f"{what} is held directly{since}, given {_by(one.origin)}."
-    put = f"put in {_by(one.member_by)}"
+    back = f", and given it back {_by(one.given_back_by)}" if one.given_back_by else ""
+    put = f"put in {_by(one.member_by)}{back}"
     if one.through:
-        put = f"put into group {one.through}, which is in it, {_by(one.member_by)}"
+        put = f"put into group {one.through}, which is in it, {_by(one.member_by)}{back}"
     if not one.origin:
         return f"Group {one.group}{since}: {put}; the group grants nothing."
     return (
@@ -74,14 +78,22 @@ def _reason(one: Holding) -> str:
     )
 
 
+def _leftover(one: Holding, loss: Outstanding) -> str:
+    """What is there though the directory does not give it any more."""
+    where = f"through group {one.group}" if one.group else "directly"
+    what = f"{_what(one)} is still held {where}" if _what(one) else f"Still in group {one.group}"
+    standing = f"held in set {loss.held_in}" if loss.held_in else loss.state
+    return f"{what} at Identity Center: it is to be taken away, and that is {standing}."
+
+
 def _what(one: Holding) -> str:
     if one.application:
         return f"Application {one.application}"
-    return f"{one.permission_set} in account {one.account}"
+    return f"{one.permission_set} in account {one.account}" if one.account else ""
 
 
 def _by(origin: str) -> str:
-    if origin in (BY_HAND, STILL_THERE):
+    if origin == BY_HAND:
         return origin
     if origin == "adopted":
         return "at Identity Center before the bridge took it over"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from scim_bridge.directory import tables
@@ -299,6 +299,40 @@ class HeldLosses:
         )
         still = {loss.person for loss in self.losses(set_id=set_id)}
         return frozenset(once) - still
+
+    def through_groups_alone(self, set_id: str) -> int:
+        """How many people of a set had a group that they lose only through a group in it.
+
+        They cannot be given it back while no group is to be in a group.
+        """
+        query = select(func.count(held.c.person.distinct())).where(
+            held.c.target == self.target,
+            held.c.set_id == set_id,
+            held.c.category == "removal",
+            held.c.state == "held",
+            exists().where(tables.nestings.c.group_id == held.c.group_id),
+            ~exists().where(
+                tables.memberships.c.group_id == held.c.group_id,
+                tables.memberships.c.member_id == held.c.person,
+            ),
+            self._was_put_in(),
+        )
+        return self.database.connection.scalar(query) or 0
+
+    def _was_put_in(self) -> ColumnElement[bool]:
+        """Whether the bridge put the person into the group, and nobody did by hand."""
+        group, person, put = tables.links.alias(), tables.links.alias(), tables.applied_memberships
+        return exists().where(
+            put.c.target == self.target,
+            group.c.target == self.target,
+            group.c.kind == "group",
+            group.c.resource_id == held.c.group_id,
+            group.c.target_id == put.c.group_id,
+            person.c.target == self.target,
+            person.c.kind == "user",
+            person.c.resource_id == held.c.person,
+            person.c.target_id == put.c.member_id,
+        )
 
     def approve(self, set_id: str) -> Sequence[Loss]:
         """Let the losses of a set pass. They no longer count against the brake."""

@@ -14,6 +14,8 @@ from scim_bridge.directory.database import Database
 from scim_bridge.directory.nesting import Paths
 from scim_bridge.directory.tables import (
     applications,
+    applied_assignments,
+    applied_memberships,
     assignments,
     groups,
     history,
@@ -27,11 +29,15 @@ from scim_bridge.directory.tables import (
     taken,
     users,
 )
+from scim_bridge.plan.grants import AccountGrant, ApplicationGrant
 from scim_bridge.sync import TARGET
+from scim_bridge.sync.given_back import given_back
+from scim_bridge.sync.grants import to_text
+from scim_bridge.sync.outstanding import Outstanding, OutstandingLosses, Standing
 
 # The origin of what nobody gave through the bridge.
 BY_HAND = "by hand at Identity Center"
-# The origin of what somebody has who should have nothing any more: it has yet to be taken away.
+# The origin of what the directory gives no more: it has yet to be taken away.
 STILL_THERE = "still there, to be taken away"
 
 
@@ -58,6 +64,10 @@ class Holding:
     member_by: str = ""
     # Since when both have been there, in seconds since 1970; None: not known.
     since: float | None = None
+    # The operator who gave the membership back then, since its loss was rejected; "" if nobody did.
+    given_back_by: str = ""
+    # How its loss stands: it is still there, and is to be taken away. None: nobody takes it.
+    loss: Outstanding | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,19 +90,25 @@ def holdings(
     `at`: a moment in the past, in seconds since 1970; now if None. `person`: an id of the
     directory. `account`: only assignments in this account. Who was inactive or deleted at the
     moment holds nothing by the directory. For now, what Identity Center was last seen to hold is
-    told beside it: also of people whom the directory does not know, and of leavers who have yet to
-    be disabled.
+    told beside it: also of people whom the directory does not know, of leavers who have yet to be
+    disabled, and what is still there of what the directory has taken away.
     """
     with database.reading():
         people = _active(database, at, person)
         names = _Names.read(database)
+        members = list(_members(database, at, people))
         found = [
             *_direct(database, at, people, names),
-            *_through_groups(database, at, people, names),
-            *(_seen(database, people, names, person) if at is None else ()),
+            *_through_groups(database, at, people, names, members),
+            *(_seen(database, people, names, members, person) if at is None else ()),
             *(_taken_later(database, at, people, names) if at is not None else ()),
         ]
-    wanted = [one for one in found if account is None or one.account == account]
+        back = given_back(database, person=person)
+    wanted = [
+        replace(one, given_back_by=back.get(one.since, "") if one.since and one.group else "")
+        for one in found
+        if account is None or one.account == account
+    ]
     return sorted(
         _distinct(wanted),
         key=lambda one: (
@@ -108,12 +124,17 @@ def holdings(
 def _distinct(found: Iterable[Holding]) -> Iterator[Holding]:
     """Without what is seen by hand though the directory gives the same through the same."""
     seen: set[tuple[str, ...]] = set()
-    for one in sorted(found, key=lambda one: one.origin in (BY_HAND, STILL_THERE)):
+    for one in sorted(found, key=_is_beside):
         what = one.permission_set_arn or one.permission_set
         key = (one.person, one.account, what, one.application, one.group)
-        if one.origin not in (BY_HAND, STILL_THERE) or key not in seen:
+        if not _is_beside(one) or key not in seen:
             yield one
         seen.add(key)
+
+
+def _is_beside(one: Holding) -> bool:
+    """Whether it is only known from what Identity Center was seen to hold."""
+    return not {one.origin, one.member_by}.isdisjoint((BY_HAND, STILL_THERE))
 
 
 # -- Who ------------------------------------------------------------------------
@@ -203,18 +224,15 @@ def _direct(
 
 
 def _through_groups(
-    database: Database, at: float | None, people: Mapping[str, Person], names: _Names
+    database: Database,
+    at: float | None,
+    people: Mapping[str, Person],
+    names: _Names,
+    members: Iterable["_Member"],
 ) -> Iterator[Holding]:
-    granted: dict[str, list[Row[Any]]] = {}
-    for row in database.connection.execute(
-        select(assignments).where(assignments.c.kind == "group", _valid(assignments, at))
-    ):
-        granted.setdefault(row.resource_id, []).append(row)
-    called = {
-        row.id: row.display_name
-        for row in database.connection.execute(select(groups.c.id, groups.c.display_name))
-    }
-    for member in _members(database, at, people):
+    granted = _granted(database, at)
+    called = _groups_here(database)
+    for member in members:
         person = people[member.person]
         base = Holding(
             person=person.id,
@@ -236,6 +254,22 @@ def _through_groups(
                 origin=row.origin,
                 since=max(member.since, row.valid_from),
             )
+
+
+def _granted(database: Database, at: float | None) -> Mapping[str, Sequence[Row[Any]]]:
+    """What the directory grants each group."""
+    granted: dict[str, list[Row[Any]]] = {}
+    for row in database.connection.execute(
+        select(assignments).where(assignments.c.kind == "group", _valid(assignments, at))
+    ):
+        granted.setdefault(row.resource_id, []).append(row)
+    return granted
+
+
+def _groups_here(database: Database) -> Mapping[str, str]:
+    """What each group of the directory is called, or was, by its id."""
+    rows = database.connection.execute(select(groups.c.id, groups.c.display_name))
+    return {row.id: row.display_name for row in rows}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,25 +308,66 @@ def _members(
 
 
 def _seen(
-    database: Database, people: Mapping[str, Person], names: _Names, person: str | None
+    database: Database,
+    people: Mapping[str, Person],
+    names: _Names,
+    members: Iterable[_Member],
+    person: str | None,
 ) -> Iterator[Holding]:
     """What Identity Center was seen to hold that the directory does not give."""
-    principals = _principals(database, people, person)
-    seen = observed_assignments
-    for row in database.connection.execute(
-        select(seen).where(seen.c.target == TARGET, seen.c.kind == "user")
-    ):
-        if found := principals.get(row.principal_id):
-            yield names.holding(found.person, row, origin=found.origin)
-    yield from _unknown_groups(database, principals, names)
+    beside = _Beside(
+        names=names,
+        principals=_principals(database, people, person),
+        groups=_groups_there(database),
+        given={(one.person, one.group): one for one in members},
+        granted=_granted(database, None),
+        losses=OutstandingLosses(database),
+    )
+    for row in _observed_grants(database, "user"):
+        if found := beside.principals.get(row.principal_id):
+            yield beside.direct(found, row)
+    there: dict[str, list[Row[Any]]] = {}
+    for row in _observed_grants(database, "group"):
+        there.setdefault(row.principal_id, []).append(row)
+    for row in _observed_members(database, beside.principals):
+        if found := beside.principals.get(row.member_id):
+            yield from beside.through_group(found, row, there.get(row.group_id, ()))
+
+
+def _observed_grants(database: Database, kind: str) -> Iterable[Row[Any]]:
+    """What principals of a kind were seen to hold, each with whether the bridge gave it."""
+    seen, put = observed_assignments, applied_assignments
+    query = (
+        select(seen, put.c.target.is_not(None).label("was_given"))
+        .outerjoin(put, and_(*(put.c[one.name] == one for one in seen.primary_key)))
+        .where(seen.c.target == TARGET, seen.c.kind == kind)
+    )
+    return database.connection.execute(query)
+
+
+def _observed_members(
+    database: Database, principals: Mapping[str, "_Principal"]
+) -> Iterable[Row[Any]]:
+    """Who was seen in which group, each with whether the bridge put them there."""
+    seen, put = observed_memberships, applied_memberships
+    query = (
+        select(seen, put.c.target.is_not(None).label("was_given"))
+        .outerjoin(put, and_(*(put.c[one.name] == one for one in seen.primary_key)))
+        .where(seen.c.target == TARGET)
+    )
+    if len(principals) == 1:
+        query = query.where(seen.c.member_id == next(iter(principals)))
+    return database.connection.execute(query)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Principal:
-    """Somebody at Identity Center who can sign in, and what it means that they hold something."""
+    """Somebody at Identity Center who can sign in."""
 
+    id: str
     person: Person
-    origin: str
+    # Whether the directory wants them to have nothing any more.
+    leaves: bool
 
 
 def _principals(
@@ -319,40 +394,123 @@ def _principals(
         name = row.user_name or str(row.attributes.get("userName", row.target_id))
         who = Person(id=row.resource_id or row.target_id, user_name=name)
         leaves = row.resource_id is not None and row.resource_id not in people
-        found[row.target_id] = _Principal(person=who, origin=STILL_THERE if leaves else BY_HAND)
+        found[row.target_id] = _Principal(id=row.target_id, person=who, leaves=leaves)
     return found
 
 
-def _unknown_groups(
-    database: Database, principals: Mapping[str, _Principal], names: _Names
-) -> Iterator[Holding]:
-    """Access through memberships, and groups, that the bridge did not give."""
-    granted: dict[str, list[Row[Any]]] = {}
-    seen = observed_assignments
-    for row in database.connection.execute(
-        select(seen).where(seen.c.target == TARGET, seen.c.kind == "group")
-    ):
-        granted.setdefault(row.principal_id, []).append(row)
-    called = _groups_at_target(database)
-    inside = observed_memberships
-    for member in database.connection.execute(select(inside).where(inside.c.target == TARGET)):
-        found = principals.get(member.member_id)
-        if found is None:
-            continue
-        group = called.get(member.group_id, member.group_id)
-        for row in granted.get(member.group_id, ()):
-            holding = names.holding(found.person, row, origin=found.origin)
-            yield replace(holding, group=group, member_by=found.origin)
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    """A group at Identity Center."""
+
+    # The id in the directory, or "".
+    id: str
+    name: str
 
 
-def _groups_at_target(database: Database) -> Mapping[str, str]:
-    """What each group is called there, by its id."""
+def _groups_there(database: Database) -> Mapping[str, _Group]:
+    """The groups at Identity Center by their ids there, called as the directory calls them."""
     rows = database.connection.execute(
-        select(observed.c.target_id, observed.c.attributes).where(
-            observed.c.target == TARGET, observed.c.kind == "group"
+        select(observed.c.target_id, observed.c.attributes, links.c.resource_id)
+        .outerjoin(
+            links,
+            and_(
+                links.c.target == observed.c.target,
+                links.c.kind == observed.c.kind,
+                links.c.target_id == observed.c.target_id,
+            ),
         )
+        .where(observed.c.target == TARGET, observed.c.kind == "group")
     )
-    return {row.target_id: str(row.attributes.get("displayName", row.target_id)) for row in rows}
+    here = _groups_here(database)
+    found: dict[str, _Group] = {}
+    for row in rows:
+        name = here.get(row.resource_id) or str(row.attributes.get("displayName", row.target_id))
+        found[row.target_id] = _Group(id=row.resource_id or "", name=name)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Beside:
+    """Tells what the directory gives, and how the loss of the rest stands."""
+
+    names: _Names
+    principals: Mapping[str, _Principal]
+    groups: Mapping[str, _Group]
+    # Who is in which group by the directory, by the ids there.
+    given: Mapping[tuple[str, str], _Member]
+    granted: Mapping[str, Sequence[Row[Any]]]
+    losses: OutstandingLosses
+
+    def direct(self, found: _Principal, row: Row[Any]) -> Holding:
+        loss = self.losses.of_grant(_standing(found, row), _grant(row))
+        return self.names.holding(found.person, row, origin=_beside(loss), loss=loss)
+
+    def through_group(
+        self, found: _Principal, member: Row[Any], grants: Sequence[Row[Any]]
+    ) -> Iterator[Holding]:
+        """What somebody has through a group they were seen in, or that they are in it."""
+        unknown = _Group(id="", name=member.group_id)
+        group = self.groups.get(member.group_id, unknown)
+        given = self.given.get((found.person.id, group.id))
+        loss = None if given else self.losses.of_membership(_standing(found, member, group))
+        base = Holding(
+            person=found.person.id,
+            user_name=found.person.user_name,
+            group=group.name,
+            member_by=given.origin if given else _beside(loss),
+            loss=loss,
+        )
+        if not grants and not given:
+            yield base
+        for row in grants:
+            origin, its_loss = self._of_group(found, group, row)
+            if given and origin not in (BY_HAND, STILL_THERE):
+                continue
+            yield replace(
+                self.names.holding(found.person, row),
+                group=base.group,
+                member_by=base.member_by,
+                origin=origin,
+                loss=loss or its_loss,
+            )
+
+    def _of_group(
+        self, found: _Principal, group: _Group, row: Row[Any]
+    ) -> tuple[str, Outstanding | None]:
+        """Who gave a group what it was seen to have, and how the loss of that stands."""
+        for one in self.granted.get(group.id, ()):
+            if _named(one) == _named(row):
+                return one.origin, None
+        everybody = replace(found, leaves=False)
+        loss = self.losses.of_grant(_standing(everybody, row, group), _grant(row))
+        return _beside(loss), loss
+
+
+def _standing(found: _Principal, row: Row[Any], group: _Group | None = None) -> Standing:
+    return Standing(
+        person=found.person.id,
+        principal=found.id,
+        group=group.id if group else "",
+        was_given=row.was_given,
+        leaves=found.leaves,
+    )
+
+
+def _named(row: Row[Any]) -> tuple[str, str, str]:
+    """What is granted, by ARNs as far as they are known."""
+    arn = getattr(row, "permission_set_arn", None) or row.permission_set
+    return row.account_id, arn, getattr(row, "application_arn", None) or row.application
+
+
+def _grant(row: Row[Any]) -> str:
+    if row.account_id:
+        return to_text(AccountGrant(account=row.account_id, permission_set=row.permission_set))
+    return to_text(ApplicationGrant(application=row.application))
+
+
+def _beside(loss: Outstanding | None) -> str:
+    """The origin of what the directory does not give."""
+    return STILL_THERE if loss else BY_HAND
 
 
 def _taken_later(

@@ -63,12 +63,21 @@ def test_a_held_group_is_named_in_a_decision(run, json_of, server, sandbox, fold
         client.bridge.worker().run_once()
         client.patch(f"/Groups/{group}", members=[])
         [one] = json_of("status")["held_sets"]
+        [still] = json_of("access")["holdings"]
 
         said = run("sync", "--reject", one["id"]).stdout
+        [back] = json_of("access")["holdings"]
 
-    [kept] = one["names"]
-    assert f"1 person stays in team: {kept}" in said
+        [kept] = one["names"]
+        assert f"1 person stays in team: {kept}" in said
+        assert sandbox.members("team") == {kept}
+        assert (still["userName"], still["heldIn"]) == (kept, one["id"])
+        assert (back["memberBy"], back["givenBackBy"], back["loss"]) == (
+            "client:hr", "operator:ada", None,
+        )  # fmt: skip
+        client.patch(f"/Groups/{group}", members=[])
     assert sandbox.members("team") == {kept}
+    assert json_of("access")["holdings"][0]["heldIn"]
 
 
 def test_a_terminal_shows_how_far_it_is(server, sandbox, folder):

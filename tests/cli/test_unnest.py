@@ -67,11 +67,27 @@ def test_a_rejection_tells_what_is_back_and_what_could_not_be_given_back(
         run("unnest", "--reason", "no more")
         run("sync")
         (kept,) = there.members("outer")
+        still = [one for one in json_of("access")["holdings"] if one["group"] == "outer"]
+        assert [(one["userName"], one["heldIn"]) for one in still] == [(kept, held_set())]
+
+        file.write_text(file.read_text().replace('"flatten"', '"skip"'))
+        [one] = json_of("status")["held_sets"]
+        assert (one["cannot_be_given_back"], one["reject"]) == (1, None)
+        said = run("status").stdout
+        assert "--reject" not in said
+        assert 'can only stay with [groups] nested = "flatten"' in " ".join(said.split())
+        file.write_text(file.read_text().replace('"skip"', '"flatten"'))
+        assert one["id"] in str(json_of("status")["held_sets"][0]["reject"])
 
         said = run("sync", "--reject", held_set()).stdout
         assert f"Rejected: 1 person stays in outer: {kept}" in said
         assert "Group inner is in group outer again, with all who are in it: 21." in said
         assert len(there.members("outer")) == 21
+        told = {one["group"]: one for one in json_of("access", kept)["holdings"]}
+        assert [one["memberBy"] for one in told.values()] == ["client:hr"] * 3
+        assert told["outer"]["givenBackBy"] == "operator:ada"
+        assert (told["inner"]["givenBackBy"], told["team"]["givenBackBy"]) == (None, None)
+        assert "client:hr, given back by operator:ada" in run("access", kept).stdout
 
         client.patch(f"/Groups/{team}", members=[])
         client.send("DELETE", f"/Groups/{inner}")

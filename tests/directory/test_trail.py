@@ -269,7 +269,7 @@ def entry(action: str = "update", **fields: Any) -> Entry:
                 facts={"operation": "PatchGroup", "status": 400},
                 target_request_id="aws-1",
             ),
-            "bridge called the target for user ada in group engineers - refused "
+            "bridge called Identity Center for user ada in group engineers - refused "
             "[operation PatchGroup, status 400, target request aws-1]",
         ),
         (entry("rehire", related_id="old"), "client:hr took back user ada (before: old)"),

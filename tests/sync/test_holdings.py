@@ -7,6 +7,7 @@ from scim_bridge.directory import tables
 from scim_bridge.sync import TARGET
 from scim_bridge.sync.explanation import Question, explain
 from scim_bridge.sync.holdings import BY_HAND, STILL_THERE, holdings
+from scim_bridge.sync.outstanding import Outstanding
 
 ADMIN = "arn:aws:sso:::permissionSet/ssoins-1234567890abcdef/ps-1111111111111111"
 ACCOUNT = "111122223333"
@@ -129,6 +130,36 @@ def test_a_leaver_who_has_yet_to_be_disabled_still_holds_what_is_there(database,
         connection.execute(update(tables.users).values(active=False))
 
     assert [one.origin for one in holdings(database)] == [STILL_THERE] * enabled
+
+
+def test_a_grant_that_the_brake_holds_is_told_with_its_set(database, rows):
+    """Taken from the group in the directory, and kept by those whose loss is held alone."""
+    _user(rows, "bob", at=10)
+    _member(rows, "engineers", "bob", since=30)
+    rows(tables.observed, target=TARGET, kind="group", target_id="g-1", external_id=None,
+         attributes={"displayName": "Engineers"}, active=True, email_folded=None, at=1)  # fmt: skip
+    for kind, resource, principal in (
+        ("group", "engineers", "g-1"), ("user", "jane", "u-1"), ("user", "bob", "u-2"),
+    ):  # fmt: skip
+        rows(tables.links, target=TARGET, kind=kind, resource_id=resource, target_id=principal,
+             created=1, created_here=True)  # fmt: skip
+    for principal, name in (("u-1", "jane"), ("u-2", "bob")):
+        _observed(rows, principal, name)
+        rows(tables.observed_memberships, target=TARGET, group_id="g-1", member_id=principal, at=70)
+    grant = {"target": TARGET, "kind": "group", "principal_id": "g-1", "account_id": ACCOUNT,
+             "permission_set": ADMIN, "application": "", "at": 70}  # fmt: skip
+    rows(tables.observed_assignments, **grant)
+    rows(tables.applied_assignments, **grant)
+    rows(tables.held, set_id="3f9a1c20", target=TARGET, category="assignment", person="jane",
+         group_id="engineers", lost=f"{ACCOUNT}|{ADMIN}", since=1, state="held")  # fmt: skip
+    with database.transaction() as connection:
+        connection.execute(update(tables.assignments).values(valid_to=60))
+
+    told = {one.user_name: one for one in holdings(database, account=ACCOUNT)}
+
+    assert {one.origin for one in told.values()} == {STILL_THERE}
+    assert told["jane"].loss == Outstanding(state="held", held_in="3f9a1c20")
+    assert told["bob"].loss == Outstanding(state="pending")
 
 
 def test_somebody_whom_the_directory_does_not_know_is_in_the_review(database, rows):
