@@ -1,6 +1,8 @@
 """How is a SCIM request read, allowed and answered? The protocol without storage."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from http import HTTPStatus
 from itertools import groupby
 from typing import Any, TypeVar, cast
@@ -59,7 +61,7 @@ from scim_bridge.scim.reading import (
 )
 from scim_bridge.scim.shape import Shape, canonical_values, shape_of
 from scim_bridge.scim.text_answers import list_response
-from scim_bridge.scim.tolerances import Tolerances
+from scim_bridge.scim.tolerances import Needs, Tolerances
 from scim_bridge.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -76,6 +78,9 @@ _MAKE_ENTRIES = {"unmatched_path_filter": ScimPolicy.UnmatchedPathFilter.create}
 _SELECTIONS = frozenset({"attributes", "excludedAttributes"})
 # What is returned when nothing is selected.
 _EVERYTHING = ResponseParameters[Any]()
+
+# What the request of this context needs.
+_NEEDS: ContextVar[Needs] = ContextVar("needs")
 
 _WRITES = frozenset({Operation.create, Operation.replace, Operation.patch, Operation.delete})
 
@@ -141,7 +146,10 @@ class Service(Protocol):
         for message, part in _messages(found, reading):
             if message is not None:
                 message.unknown_attributes.update(dict.fromkeys(part.dropped))
-        self._note([reading, *_taken(found, reading)])
+        self.need(reading.used)
+        if reading.operations:
+            _refuse_operations(found, reading)
+            _NEEDS.get().operations = tuple(one.used for one in reading.operations)
         return found.model_copy(update={"members": apart[1]}) if apart else found
 
     def _read(self, payload: Any, model: type[BaseModel], scim_ctx: Context) -> Reading:
@@ -165,15 +173,24 @@ class Service(Protocol):
             for one in self.provider.resource_types
         }
 
-    def _note(self, readings: Iterable[Reading]) -> None:
-        """Count and log what the caller's dialect was needed for."""
-        used = frozenset[str]().union(*(reading.used for reading in readings))
-        if used:
-            self.count(rule for rule in _dialect().rules if rule.name in used)
+    @contextmanager
+    def counting(self) -> Iterator[Needs]:
+        """Count and log what the request in this block needs of its client's dialect, once.
 
-    def count(self, rules: Iterable[Rule]) -> None:
-        """Count and log that a request of the caller's needed these rules."""
+        Nothing is counted if the block raises: the request is refused.
+        """
+        needs = Needs()
+        before = _NEEDS.set(needs)
+        try:
+            yield needs
+        finally:
+            _NEEDS.reset(before)
+        rules = [rule for rule in _dialect().rules if rule.name in needs.rules]
         self._tolerances.used(caller().name, rules)
+
+    def need(self, rules: Iterable[str]) -> None:
+        """The request of this context needs these rules, by their names."""
+        _NEEDS.get().rules.update(rules)
 
     def decode_body(self, body: bytes, content_type: str | None) -> Any:
         """The JSON value of a body. See `read_body` for what it raises."""
@@ -190,9 +207,8 @@ class Service(Protocol):
         """The body of a search by POST, a message with a schema (RFC 7644, section 3.4.3)."""
         reading = read_search(self.decode_body(body, content_type), _dialect())
         _refuse([reading], InvalidValueException)
-        found = self.read_search(resource_types, reading.payload)
-        self._note([reading])
-        return found
+        self.need(reading.used)
+        return self.read_search(resource_types, reading.payload)
 
     def read_response_parameters(
         self, resource_type: ResourceType, query: Mapping[str, str]
@@ -219,7 +235,8 @@ class Service(Protocol):
             readings.append(reading)
             expression = reading.payload
         _refuse(readings, InvalidFilterException)
-        self._note(readings)
+        for reading in readings:
+            self.need(reading.used)
         return {**payload, key: expression}
 
     # -- Changing -------------------------------------------------------
@@ -385,18 +402,14 @@ def _refuse(readings: Iterable[Reading], refusal: type[SCIMException]) -> None:
             raise refusal(detail=f"This client is held to the standard: {where}{what} ({why})")
 
 
-def _taken(found: Any, reading: Reading) -> list[Reading]:
-    """The readings of the valid operations of a Bulk request. One that is refused has an error."""
-    taken = []
+def _refuse_operations(found: Any, reading: Reading) -> None:
+    """Refuse the operations of a Bulk request by themselves."""
     for operation, one in _operations(found, reading):
         try:
             _refuse([one], InvalidValueException)
         except InvalidValueException as exception:
             operation.response = exception.to_error()
             operation.status = operation.response.status
-        if not isinstance(operation.response, Error):
-            taken.append(one)
-    return taken
 
 
 def _messages(found: Any, reading: Reading) -> list[tuple[Any, Reading]]:

@@ -1407,7 +1407,7 @@ def test_one_value_may_be_added_to_a_list_as_it_is(scim: Scim, strict: Scim) -> 
     with capture_logs() as logs:
         for client in (scim, strict):
             change = op("add", "members", {"value": ada})
-            answer = client.patch(f"/Groups/{crew}?attributes=members", message(PATCH_OP, change))
+            answer = client.patch(f"/Groups/{crew}?attributes=members", change)
             assert [one["value"] for one in answer.json["members"]] == [ada]
 
     assert [one for one in logs if one.get("action") == "tolerate"] == []
@@ -1439,6 +1439,13 @@ def test_a_tolerance_is_told_once_and_only_for_what_is_valid(scim: Scim) -> None
         step = {"method": "POST", "path": "/Users", "bulkId": "1"}
         wrong = {**step, "data": person(active="False", actve=False)}
         scim.post("/Bulk", patch(wrong, schemas=[BULK]))
+        bob = f"/Users/{scim.user('bob')['id']}"
+        other_id = patch(op("replace", value={"name.givenName": "A", "id": "another"}))
+        assert_error(scim.send("PATCH", bob, other_id), 400, "mutability")
+        assert_error(scim.patch(bob, op("replace", "name.givenName", "")), 400, "mutability")
+        nobody = {**step, "method": "PATCH", "path": "/Users/nobody", "data": other_id}
+        (done,) = scim.post("/Bulk", patch(nobody, schemas=[BULK])).json["Operations"]
+        assert done["status"] == "404"
         assert [one for one in logs if one.get("action") == "tolerate"] == []
         scim.post("/Users", person(active="False"))
 
