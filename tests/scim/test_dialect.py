@@ -1427,9 +1427,12 @@ def test_an_endpoint_of_a_bulk_operation_has_no_case(scim: Scim) -> None:
     """As in the path of a single request."""
     step = {"method": "POST", "path": "/users", "bulkId": "1", "data": person(active="False")}
 
-    (result,) = scim.post("/Bulk", patch(step)).json["Operations"]
+    with capture_logs() as logs:
+        (result,) = scim.post("/Bulk", patch(step)).json["Operations"]
 
     assert result["status"] == "201"
+    rules = [one["rule"] for one in logs if one.get("action") == "tolerate"]
+    assert rules == ["schemas-missing", "boolean-string"]
 
 
 def test_a_tolerance_is_told_once_and_only_for_what_is_valid(scim: Scim) -> None:
