@@ -45,7 +45,7 @@ from scim_bridge.scim.admission import Admission, Admitted
 from scim_bridge.scim.authentication import InvalidToken, caller
 from scim_bridge.scim.body import decoded, refuse_excess, refuse_nul_in_filter
 from scim_bridge.scim.credentials import Client
-from scim_bridge.scim.dialect import DIALECTS, MISSING_ENTRY, Dialect, Rule
+from scim_bridge.scim.dialect import COMPARING, DIALECTS, MISSING_ENTRY, Dialect, Rule
 from scim_bridge.scim.entitlements import EntitlementRules
 from scim_bridge.scim.members import named_apart
 from scim_bridge.scim.protocol import Protocol
@@ -134,7 +134,7 @@ class Service(Protocol):
         if reading.used or any(one.used for one in reading.operations):
             # One operation may have become several.
             refuse_excess(reading.payload)
-        _refuse([reading], InvalidValueException)
+        _refuse([reading])
         policy = _dialect().policy
         apart = named_apart(reading.payload) if _states_group(model, scim_ctx) else None
         try:
@@ -206,7 +206,7 @@ class Service(Protocol):
     ) -> tuple[SearchRequest[Any], Any]:
         """The body of a search by POST, a message with a schema (RFC 7644, section 3.4.3)."""
         reading = read_search(self.decode_body(body, content_type), _dialect())
-        _refuse([reading], InvalidValueException)
+        _refuse([reading])
         self.need(reading.used)
         return self.read_search(resource_types, reading.payload)
 
@@ -234,7 +234,7 @@ class Service(Protocol):
             reading = read_filter(expression, shape_of(self.get_model(resource_type)), _dialect())
             readings.append(reading)
             expression = reading.payload
-        _refuse(readings, InvalidFilterException)
+        _refuse(readings)
         for reading in readings:
             self.need(reading.used)
         return {**payload, key: expression}
@@ -393,12 +393,13 @@ def _dialect() -> Dialect:
     return DIALECTS[caller().dialect]
 
 
-def _refuse(readings: Iterable[Reading], refusal: type[SCIMException]) -> None:
+def _refuse(readings: Iterable[Reading]) -> None:
     """Refuse what a dialect does not let pass."""
     for reading in readings:
         for one in reading.refused:
             what, why = (text.partition(";")[0] for text in (one.rule.meaning, one.rule.source))
             where = f"{one.name}: " if one.name and one.name not in what else ""
+            refusal = InvalidFilterException if one.rule in COMPARING else InvalidValueException
             raise refusal(detail=f"This client is held to the standard: {where}{what} ({why})")
 
 
@@ -406,8 +407,8 @@ def _refuse_operations(found: Any, reading: Reading) -> None:
     """Refuse the operations of a Bulk request by themselves."""
     for operation, one in _operations(found, reading):
         try:
-            _refuse([one], InvalidValueException)
-        except InvalidValueException as exception:
+            _refuse([one])
+        except SCIMException as exception:
             operation.response = exception.to_error()
             operation.status = operation.response.status
 

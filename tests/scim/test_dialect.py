@@ -744,7 +744,17 @@ PATCHES = {
     "E: a role by a string": (
         op("add", 'roles[primary eq "True"].value', "r"),
         ("roles", [{"value": "r", "primary": True}]),
-        "noTarget",
+        "invalidFilter",
+    ),
+    "HR: a role by a boolean in capitals": (
+        op("add", "roles[primary eq TRUE].value", "r"),
+        ("roles", [{"value": "r", "primary": True}]),
+        "invalidFilter",
+    ),
+    "E-flag: paths as keys of their own extension": (
+        op("replace", ENTERPRISE, {f"{ENTERPRISE}:department": "d"}),
+        (ENTERPRISE, {"department": "d"}),
+        "invalidValue",
     ),
     "E: op in capitals": (op("REPLACE", "NICKNAME", "A"), ("nickName", "A"), "invalidValue"),
     "E: a boolean as a string": (
@@ -992,6 +1002,8 @@ def test_a_group_is_made_with_a_schema_of_microsofts(scim: Scim, strict: Scim) -
         ('USERNAME  Eq  "ADA@example.com"', 1, True),
         ('username Co "ada"', 1, True),
         ('active eq "True"', 1, False),
+        ("active eq True", 1, False),
+        ("emails[primary ne TRUE]", 1, False),
         ('manager eq "7"', 1, False),
         (f'{ENTERPRISE}:department eq "d"', 1, True),
         ('emails[type eq "work"].value eq "ada@example.com" and active eq true', 1, True),
