@@ -170,6 +170,16 @@ def test_a_user_name_that_may_change_is_changed_in_place(
     app.extensions["bridge"].close()
 
 
+def test_another_case_of_the_user_name_reaches_identity_center(front: Front) -> None:
+    """It has to equal the nameID of a SAML assertion (AWS SCIM developer guide), case included."""
+    path = f"/Users/{front.user()['id']}"
+    target_id = front.principal()["id"]
+
+    front.patch(path, {"op": "replace", "path": "userName", "value": "ADA@example.com"})
+
+    assert front.principal("ADA")["id"] == target_id
+
+
 def test_what_identity_center_refuses_is_undone_and_told(front: Front) -> None:
     """The delivery table: 4xx with AWS's detail, and the directory is as it was."""
     user = front.user()

@@ -13,18 +13,20 @@ COLUMNS = ["userName", "givenName", "familyName", "email", "employeeNumber", "de
 CORE = "urn:ietf:params:scim:schemas:core:2.0:User"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+if not all(map(os.environ.get, ["SCIM_URL", "SCIM_TOKEN"])):
+    sys.exit("Nothing was sent: SCIM_URL and SCIM_TOKEN have to be set")
 USERS = os.environ["SCIM_URL"].rstrip("/") + "/Users"
 scim = requests.Session()
 scim.headers["Authorization"] = f"Bearer {os.environ['SCIM_TOKEN']}"
 # 429 and 503 say that nothing was written, and in Retry-After how long to wait.
-busy = Retry(
-    8, connect=0, read=0, status_forcelist=[429, 503], allowed_methods=None, backoff_factor=1
-)
+busy = Retry(8, 0, 0, status_forcelist=[429, 503], allowed_methods=None, backoff_factor=1)
 scim.mount(USERS, requests.adapters.HTTPAdapter(max_retries=busy))
 
 
 def call(method, url, **request):
     answer = scim.request(method, url, timeout=60, **request)
+    if answer.status_code == 401:
+        sys.exit("Stopped, nothing more is sent: SCIM_TOKEN is not accepted (401)")
     if not answer.ok:
         raise ValueError(f"{answer.status_code} {answer.text}")
     return answer.json()

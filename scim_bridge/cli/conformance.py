@@ -55,6 +55,9 @@ def command(
     and those reach Identity Center: without --yes only a bridge in front of the sandbox is
     checked. The token for it is made for the run, and revoked at its end.
 
+    Checks that give a user another userName are skipped unless the bridge runs with
+    [users] username_changes = "allow": a full run needs that.
+
     \b
     Example:
       scim-bridge conformance --suite rfc --report build/scim

@@ -6,16 +6,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, func, or_, select, union
+from sqlalchemy import ColumnElement, Connection, Row, case, func, literal, or_, select, union
 
 from scim_bridge.directory.audit import Action, canonical, folded
 from scim_bridge.directory.database import Database
-from scim_bridge.directory.tables import audit, audit_personal
+from scim_bridge.directory.tables import audit, audit_personal, clients
 
 # Entries read in one go, so that no transaction stays open while somebody prints them.
 CHUNK = 500
 _CLIENT = "client:"
 _NO_NAMES: Mapping[str, str] = {}
+# The facts of a warning about a password and nothing else, in lower case.
+_PASSWORD_ALONE = tuple(
+    canonical({"dropped": [path]})
+    for path in ("password", "urn:ietf:params:scim:schemas:core:2.0:user:password")
+)
 
 _WORDS: Mapping[Action, str] = {
     Action.CREATE: "created",
@@ -119,13 +124,18 @@ class Warned:
 
 
 def warned(database: Database, *, since: float) -> tuple[Warned, ...]:
-    """The clients that warnings were written for since then, by name."""
+    """The clients that warnings were written for since then, by name.
+
+    Without those that are revoked, which send nothing more, and without passwords: a provider that
+    sends one with everybody does as it must, and there is nothing to put right.
+    """
+    live = select(literal(_CLIENT).concat(clients.c.name)).where(clients.c.revoked_at.is_(None))
     nesting = func.sum(case((audit.c.outcome == "not applied", 1), else_=0))
     with database.reading() as connection:
         rows = connection.execute(
             select(audit.c.actor, func.count(), nesting)
             .where(audit.c.at >= since, audit.c.action == Action.WARNING)
-            .where(audit.c.actor.startswith(_CLIENT, autoescape=True))
+            .where(audit.c.actor.in_(live), func.lower(audit.c.facts).not_in(_PASSWORD_ALONE))
             .group_by(audit.c.actor)
             .order_by(audit.c.actor)
         ).all()

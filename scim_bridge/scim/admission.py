@@ -119,17 +119,22 @@ class Admission:
     def _settle_user_name(
         self, before: User[Any], after: User[Any], *, keep: bool
     ) -> tuple[str, ...]:
-        """Hold on to the user name unless it may change; the stored spelling stays."""
+        """Hold on to the user name unless it may change. Another case of it is the same name.
+
+        That spelling is taken: a client that does not read back its own sends it again for ever,
+        and a SAML assertion carries the provider's.
+        """
         if self._user_names_change or after.user_name is None:
             return ()
-        same = folded(after.user_name) == folded(before.user_name or "")
-        if not same and not keep:
+        if folded(after.user_name) == folded(before.user_name or ""):
+            return ()
+        if not keep:
             raise MutabilityException(
                 detail="userName cannot be changed: send the present one, or have the operator "
                 'set username_changes = "allow"'
             )
         after.user_name = before.user_name
-        return () if same else ("userName",)
+        return ("userName",)
 
 
 def deactivation(before: User[Any], after: User[Any]) -> Admitted:

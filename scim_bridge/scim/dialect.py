@@ -47,7 +47,8 @@ _ALIKE, _SAME_SCHEMA = 0.81, 0.93
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _COMPARED = re.compile(
-    rf'(?<![\w.:$-])(?P<name>[\w.:$-]+)(?P<op>\s+(?:eq|ne)\s+)"(?P<value>true|false)"|{_STRING}',
+    rf"(?<![\w.:$-])(?P<name>[\w.:$-]+)(?P<op>\s+(?:eq|ne)\s+)"
+    rf'(?:"(?P<value>true|false)"|(?P<bare>true|false)(?![\w.:$-]))|{_STRING}',
     re.I | re.S,
 )
 _BARE = re.compile(r'\s*(?P<name>[\w.:$-]+)\s+(?P<op>eq)\s+(?P<word>[^\s"()\[\]]+)\s*', re.I)
@@ -402,10 +403,18 @@ def _separated(operation: Object, shape: Shape) -> list[Object] | None:
         return None
     plain = {name: item for name, item in value.items() if name not in paths}
     rest = [{**operation, key: plain}] if plain else []
-    prefix = "" if path is None else f"{path}:"
     return rest + [
-        {**operation, path_key: f"{prefix}{name}", key: item} for name, item in paths.items()
+        {**operation, path_key: _qualified(path, name, shape), key: item}
+        for name, item in paths.items()
     ]
+
+
+def _qualified(schema: str | None, name: str, shape: Shape) -> str:
+    """A key as a path: of this schema, unless it names a schema itself."""
+    meant = _colon_name(_standard_name(name, shape), shape).lower()
+    if schema is None or meant.startswith(tuple(f"{urn}:" for urn in shape.schemas)):
+        return name
+    return f"{schema}:{name}"
 
 
 def _is_path(name: str, shape: Shape) -> bool:
@@ -498,9 +507,11 @@ def _without_in(
 
 
 def _compared_truth(expression: str, shape: Shape) -> str:
-    """A filter whose booleans are not strings."""
+    """A filter whose booleans are not strings, and in lower case."""
 
     def replaced(found: re.Match[str]) -> str:
+        if found["bare"]:
+            return f"{found['name']}{found['op']}{found['bare'].lower()}"
         target = shape.target(found["name"]) if found["name"] else None
         if target is None or target.attribute is None or not target.attribute.boolean:
             return found[0]
@@ -572,7 +583,8 @@ PASSWORD_IN_PATCH = Rule(
 )
 MISSING_ENTRY = Rule(
     name="missing-entry",
-    meaning='a value is set at emails[type eq "work"].value and there is no such entry; it is made',
+    meaning="a value is set of an entry that is not there, for instance at "
+    'emails[type eq "work"].value; the entry is made',
     clients="E, E-flag",
     source="RFC 7644, section 3.5.2.3: replace is noTarget; Microsoft's SCIM reference sends it",
 )
@@ -677,7 +689,7 @@ RULES = (
     ),
     Rule(
         name="boolean-in-path",
-        meaning='a path compares a boolean with a string (roles[primary eq "True"]); it is read '
+        meaning='a path spells a boolean otherwise (roles[primary eq "True"], eq True); it is read '
         "as a boolean",
         clients="E",
         source="RFC 7644, section 3.4.2.2: booleans are true and false; Entra's app roles",
@@ -762,8 +774,8 @@ RULES = (
     ),
     Rule(
         name="boolean-in-filter",
-        meaning='a filter compares a boolean with a string (active eq "True"); it is read as a '
-        "boolean",
+        meaning='a filter spells a boolean otherwise (active eq "True", active eq True); it is '
+        "read as a boolean",
         clients="E, HR",
         source="RFC 7644, section 3.4.2.2: booleans are true and false",
         where=_FILTER,
@@ -773,6 +785,8 @@ RULES = (
 
 
 _NAMED = {rule.name: rule for rule in RULES}
+# Those that are about a filter, also of a path.
+COMPARING = (_NAMED["boolean-in-filter"], _NAMED["boolean-in-path"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -819,6 +833,7 @@ STRICT = Dialect(
         _NAMED["single-object"],
         _NAMED["op-in-capitals"],
         _NAMED["boolean-in-filter"],
+        _NAMED["boolean-in-path"],
     ),
 )
 

@@ -139,7 +139,7 @@ class Handler(ScimHandler):
         operation: Operation,
         read: Callable[[list[ResourceType]], tuple[SearchRequest[Any], Any]],
     ) -> ScimResponse:
-        with self.service.provider, self.storage.reading():
+        with self.service.provider, self.service.counting(), self.storage.reading():
             target = self.service.route(request, operation)
             types = self.service.searched_types(target.endpoint)
             allowed = self.service.authorized_types(request, target, types)
@@ -159,7 +159,7 @@ class Handler(ScimHandler):
 
     def create(self, request: ScimRequest) -> ScimResponse:
         """Create a resource (RFC 7644, section 3.3)."""
-        with self.service.provider:
+        with self.service.provider, self.service.counting():
             resource_type, _ = self._target(request, Operation.create)
             parameters = self.service.read_response_parameters(resource_type, request.query)
             resource = self.service.read_creation(
@@ -178,7 +178,7 @@ class Handler(ScimHandler):
 
     def replace(self, request: ScimRequest) -> ScimResponse:
         """Replace a resource (RFC 7644, section 3.5.1)."""
-        with self.service.provider:
+        with self.service.provider, self.service.counting():
             resource_type, resource_id = self._target(request, Operation.replace)
             parameters = self.service.read_response_parameters(resource_type, request.query)
             replacement = self.service.read_replacement(
@@ -201,7 +201,7 @@ class Handler(ScimHandler):
 
     def patch(self, request: ScimRequest) -> ScimResponse:
         """Modify a resource (RFC 7644, section 3.5.2)."""
-        with self.service.provider:
+        with self.service.provider, self.service.counting():
             resource_type, resource_id = self._target(request, Operation.patch)
             parameters = self.service.read_response_parameters(resource_type, request.query)
             patch_op = self.service.read_patch(
@@ -258,7 +258,7 @@ class Handler(ScimHandler):
 
     def bulk(self, request: ScimRequest) -> ScimResponse:
         """Carry out a Bulk request (RFC 7644, section 3.7)."""
-        with self.service.provider:
+        with self.service.provider, self.service.counting() as needs:
             self.service.route(request, Operation.bulk)
             plan = self.service.read_bulk(request.body, request.header("Content-Type"))
             for step in plan:
@@ -266,6 +266,11 @@ class Handler(ScimHandler):
                     self._run_circle(request, plan, step.circle)
                 else:
                     plan.record(step, *self.run_bulk_step(request, plan, step))
+            needs.add_operations(
+                index
+                for index, result in plan.results.items()
+                if result["status"] < HTTPStatus.BAD_REQUEST
+            )
             return self.service.bulk_response(plan)
 
     def _run_circle(self, request: ScimRequest, plan: Plan, circle: tuple[int, ...]) -> None:
@@ -371,7 +376,7 @@ class Handler(ScimHandler):
         patched = _retried(
             lambda: patch(resource_type, resource_id, patch_op, conditions, tolerated), conditions
         )
-        self.service.count(tolerated)
+        self.service.need(rule.name for rule in tolerated)
         self._audit_dropped(patched, patch_op)
         return patched
 

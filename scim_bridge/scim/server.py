@@ -120,7 +120,10 @@ class Server(ScimServer):
             return Response(
                 scim_response.text, status=scim_response.status, headers=scim_response.headers
             )
-        return ScimServer._to_response(scim_response)
+        response = ScimServer._to_response(scim_response)
+        if scim_response.status == HTTPStatus.NO_CONTENT:
+            del response.headers["Content-Type"]
+        return response
 
     def _authenticate(self) -> None:
         if request.method in _READS:

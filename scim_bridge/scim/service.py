@@ -1,6 +1,8 @@
 """How is a SCIM request read, allowed and answered? The protocol without storage."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from http import HTTPStatus
 from itertools import groupby
 from typing import Any, TypeVar, cast
@@ -43,7 +45,7 @@ from scim_bridge.scim.admission import Admission, Admitted
 from scim_bridge.scim.authentication import InvalidToken, caller
 from scim_bridge.scim.body import decoded, refuse_excess, refuse_nul_in_filter
 from scim_bridge.scim.credentials import Client
-from scim_bridge.scim.dialect import DIALECTS, MISSING_ENTRY, Dialect, Rule
+from scim_bridge.scim.dialect import COMPARING, DIALECTS, MISSING_ENTRY, Dialect, Rule
 from scim_bridge.scim.entitlements import EntitlementRules
 from scim_bridge.scim.members import named_apart
 from scim_bridge.scim.protocol import Protocol
@@ -59,7 +61,7 @@ from scim_bridge.scim.reading import (
 )
 from scim_bridge.scim.shape import Shape, canonical_values, shape_of
 from scim_bridge.scim.text_answers import list_response
-from scim_bridge.scim.tolerances import Tolerances
+from scim_bridge.scim.tolerances import Needs, Tolerances
 from scim_bridge.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -76,6 +78,9 @@ _MAKE_ENTRIES = {"unmatched_path_filter": ScimPolicy.UnmatchedPathFilter.create}
 _SELECTIONS = frozenset({"attributes", "excludedAttributes"})
 # What is returned when nothing is selected.
 _EVERYTHING = ResponseParameters[Any]()
+
+# What the request of this context needs.
+_NEEDS: ContextVar[Needs] = ContextVar("needs")
 
 _WRITES = frozenset({Operation.create, Operation.replace, Operation.patch, Operation.delete})
 
@@ -129,7 +134,7 @@ class Service(Protocol):
         if reading.used or any(one.used for one in reading.operations):
             # One operation may have become several.
             refuse_excess(reading.payload)
-        _refuse([reading], InvalidValueException)
+        _refuse([reading])
         policy = _dialect().policy
         apart = named_apart(reading.payload) if _states_group(model, scim_ctx) else None
         try:
@@ -141,7 +146,10 @@ class Service(Protocol):
         for message, part in _messages(found, reading):
             if message is not None:
                 message.unknown_attributes.update(dict.fromkeys(part.dropped))
-        self._note([reading, *_taken(found, reading)])
+        self.need(reading.used)
+        if reading.operations:
+            _refuse_operations(found, reading)
+            _NEEDS.get().operations = tuple(one.used for one in reading.operations)
         return found.model_copy(update={"members": apart[1]}) if apart else found
 
     def _read(self, payload: Any, model: type[BaseModel], scim_ctx: Context) -> Reading:
@@ -165,15 +173,24 @@ class Service(Protocol):
             for one in self.provider.resource_types
         }
 
-    def _note(self, readings: Iterable[Reading]) -> None:
-        """Count and log what the caller's dialect was needed for."""
-        used = frozenset[str]().union(*(reading.used for reading in readings))
-        if used:
-            self.count(rule for rule in _dialect().rules if rule.name in used)
+    @contextmanager
+    def counting(self) -> Iterator[Needs]:
+        """Count and log what the request in this block needs of its client's dialect, once.
 
-    def count(self, rules: Iterable[Rule]) -> None:
-        """Count and log that a request of the caller's needed these rules."""
+        Nothing is counted if the block raises: the request is refused.
+        """
+        needs = Needs()
+        before = _NEEDS.set(needs)
+        try:
+            yield needs
+        finally:
+            _NEEDS.reset(before)
+        rules = [rule for rule in _dialect().rules if rule.name in needs.rules]
         self._tolerances.used(caller().name, rules)
+
+    def need(self, rules: Iterable[str]) -> None:
+        """The request of this context needs these rules, by their names."""
+        _NEEDS.get().rules.update(rules)
 
     def decode_body(self, body: bytes, content_type: str | None) -> Any:
         """The JSON value of a body. See `read_body` for what it raises."""
@@ -189,10 +206,9 @@ class Service(Protocol):
     ) -> tuple[SearchRequest[Any], Any]:
         """The body of a search by POST, a message with a schema (RFC 7644, section 3.4.3)."""
         reading = read_search(self.decode_body(body, content_type), _dialect())
-        _refuse([reading], InvalidValueException)
-        found = self.read_search(resource_types, reading.payload)
-        self._note([reading])
-        return found
+        _refuse([reading])
+        self.need(reading.used)
+        return self.read_search(resource_types, reading.payload)
 
     def read_response_parameters(
         self, resource_type: ResourceType, query: Mapping[str, str]
@@ -218,8 +234,9 @@ class Service(Protocol):
             reading = read_filter(expression, shape_of(self.get_model(resource_type)), _dialect())
             readings.append(reading)
             expression = reading.payload
-        _refuse(readings, InvalidFilterException)
-        self._note(readings)
+        _refuse(readings)
+        for reading in readings:
+            self.need(reading.used)
         return {**payload, key: expression}
 
     # -- Changing -------------------------------------------------------
@@ -376,27 +393,24 @@ def _dialect() -> Dialect:
     return DIALECTS[caller().dialect]
 
 
-def _refuse(readings: Iterable[Reading], refusal: type[SCIMException]) -> None:
+def _refuse(readings: Iterable[Reading]) -> None:
     """Refuse what a dialect does not let pass."""
     for reading in readings:
         for one in reading.refused:
             what, why = (text.partition(";")[0] for text in (one.rule.meaning, one.rule.source))
             where = f"{one.name}: " if one.name and one.name not in what else ""
+            refusal = InvalidFilterException if one.rule in COMPARING else InvalidValueException
             raise refusal(detail=f"This client is held to the standard: {where}{what} ({why})")
 
 
-def _taken(found: Any, reading: Reading) -> list[Reading]:
-    """The readings of the valid operations of a Bulk request. One that is refused has an error."""
-    taken = []
+def _refuse_operations(found: Any, reading: Reading) -> None:
+    """Refuse the operations of a Bulk request by themselves."""
     for operation, one in _operations(found, reading):
         try:
-            _refuse([one], InvalidValueException)
-        except InvalidValueException as exception:
+            _refuse([one])
+        except SCIMException as exception:
             operation.response = exception.to_error()
             operation.status = operation.response.status
-        if not isinstance(operation.response, Error):
-            taken.append(one)
-    return taken
 
 
 def _messages(found: Any, reading: Reading) -> list[tuple[Any, Reading]]:

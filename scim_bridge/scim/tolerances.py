@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from threading import Lock
 
 import structlog
@@ -16,6 +17,22 @@ LOGGED_EVERY = 3600.0
 
 def _uncounted(_client: str, _rule: str) -> None:
     """Nobody counts."""
+
+
+@dataclass(kw_only=True)
+class Needs:
+    """What a request needs of its client's dialect, by the names of the rules.
+
+    It counts once the request is done: what is refused was not tolerated.
+    """
+
+    rules: set[str] = field(default_factory=set)
+    # What each operation of a Bulk request needs, which may fail by itself.
+    operations: tuple[frozenset[str], ...] = ()
+
+    def add_operations(self, done: Iterable[int]) -> None:
+        """These operations of a Bulk request, by their positions, are done."""
+        self.rules.update(*(self.operations[index] for index in done))
 
 
 class Tolerances:

@@ -4,9 +4,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from scim2_models import Error, InvalidFilterException
+from scim2_models import EnterpriseUser, Error, InvalidFilterException
 
 _UNKNOWN = "Field not found: "
+_UNDECLARED = re.compile(
+    r"'(?P<name>.+)' is not (?:an attribute of the schema|declared by the resource schema)", re.S
+)
+_NO_MATCH = re.compile(r"no value of '(?P<field>\w+)' matches the path filter")
+_NO_SYNTAX = "invalid syntax"
+# What has a filter, or is a path.
+_EXPRESSIONS = frozenset({"scim_invalidFilter", "scim_invalidPath"})
+_ENTERPRISE = frozenset(name.lower() for name in EnterpriseUser.__scim_info__.alias_to_field)
 # What a value must be, by what pydantic calls its absence.
 _MUST_BE = {
     "not_boolean": "true or false",
@@ -34,6 +42,10 @@ _GIVEN = (
 _SINGLE_QUOTED = re.compile(
     r'"(?:[^"\\]|\\.)*"|\b(?:eq|ne|co|sw|ew|gt|ge|lt|le)\s+(?P<quote>\')', re.I | re.S
 )
+# The signs of other languages, where they are not within a string.
+_SIGN = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<sign>[!=<>]+)', re.S)
+_OPERATORS = {"=": "eq", "==": "eq", "!=": "ne", "<>": "ne"}
+_WITH_SLASHES = re.compile(r"/\w+(/\w+)?")
 
 
 def problem(found: Mapping[str, Any]) -> Error:
@@ -42,9 +54,12 @@ def problem(found: Mapping[str, Any]) -> Error:
     said = found["msg"]
     # The problems that scim2-models names itself are in its words.
     if found["type"].startswith("scim_"):
-        if _has_single_quotes(found["input"]):
+        given = found["input"]
+        if found["type"] in _EXPRESSIONS and _has_single_quotes(given):
             return _double_quotes_needed()
         error.detail = detail(error.detail or "")
+        if error.detail.startswith(_NO_SYNTAX) and isinstance(given, str):
+            error.detail += _remedy(given)
         return error
     path = (error.detail or "").removeprefix(said).removeprefix(": ")
     if found["type"] != "extra_forbidden":
@@ -57,7 +72,29 @@ def detail(text: str) -> str:
     """What scim2-models says of a request, where it speaks of its own fields."""
     if text.startswith(_UNKNOWN):
         return f"there is no attribute {text.removeprefix(_UNKNOWN)}"
+    if undeclared := _UNDECLARED.fullmatch(text):
+        return f"{undeclared['name']}: there is no such attribute{_meant(undeclared['name'])}"
+    if unmatched := _NO_MATCH.fullmatch(text):
+        return f"no value of {_as_in_json(unmatched['field'])} matches the path filter"
     return text
+
+
+def _meant(name: str) -> str:
+    """Which attribute of the enterprise extension may be meant."""
+    if re.split(r"[.\[]", name)[0].lower() not in _ENTERPRISE:
+        return ""
+    return f"; a user's is {EnterpriseUser.__schema__}:{name}"
+
+
+def _remedy(given: str) -> str:
+    """What to write instead of a filter or path that is none, where that is known."""
+    if not given.strip():
+        return ": it is empty. Leave it out instead"
+    if _WITH_SLASHES.fullmatch(given):
+        return f": write {given.strip('/').replace('/', '.')}, without a slash"
+    signs = (found["sign"] for found in _SIGN.finditer(given))
+    operator = next((_OPERATORS[sign] for sign in signs if sign in _OPERATORS), None)
+    return f": use {operator}" if operator else ""
 
 
 def _has_single_quotes(given: Any) -> bool:

@@ -76,6 +76,7 @@ def test_what_clients_sent_in_vain_is_counted(run, json_of, sandbox, folder):
         jane = client.add_user("jane@example.com", password="x")
         crew = client.add_group("crew", jane)
         client.add_group("everybody", jane, crew)
+        client.add_user("joe@example.com", **{"urn:scim:schemas:extension:acme:1.0:Desk": {"x": 1}})
 
     said = " ".join(run("status").stdout.split())
 
@@ -83,7 +84,7 @@ def test_what_clients_sent_in_vain_is_counted(run, json_of, sandbox, folder):
     assert (warned["warnings"], warned["about_nesting"]) == (2, 1)
     assert f"client {warned['client']} sent and was left out: 2, 1 about groups in a group" in said
     assert "See scim-bridge audit --since 24h" in said
-    assert run("audit", "--since", "24h").stdout.count("was warned about") == 2
+    assert run("audit", "--since", "24h").stdout.count("was warned about") == 3
 
 
 def test_waiting_ends_when_nothing_is_pending_or_the_time_is_over(run, sandbox, folder):

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -277,6 +278,35 @@ def test_the_hr_push_waits_when_it_is_told_to(tmp_path):
         hr_push(url, "token", written(tmp_path, rows()[:1]))
         server.shutdown()
     assert asked == ["GET", "GET", "POST", "POST"]
+
+
+@pytest.mark.parametrize("missing", ["SCIM_URL", "SCIM_TOKEN"])
+def test_the_hr_push_says_in_one_line_what_it_is_not_told(monkeypatch, missing):
+    monkeypatch.setattr(sys, "argv", [str(HR_PUSH), str(PEOPLE)])
+    monkeypatch.setenv("SCIM_URL", "http://127.0.0.1:1/scim/v2")
+    monkeypatch.setenv("SCIM_TOKEN", "token")
+    monkeypatch.delenv(missing)
+
+    with pytest.raises(SystemExit, match=r"^Nothing was sent: SCIM_URL and SCIM_TOKEN have to be"):
+        runpy.run_path(str(HR_PUSH))
+
+
+def test_the_hr_push_ends_when_its_token_is_not_accepted(tmp_path):
+    """RFC 7644, section 3.12: 401 is the same for everybody."""
+    asked: list[str] = []
+
+    class Unauthorized(Busy):
+        def do_GET(self) -> None:
+            asked.append(self.command)
+            self.send_error(401)
+
+    with HTTPServer(("127.0.0.1", 0), Unauthorized) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        said = hr_push(f"http://127.0.0.1:{server.server_port}/scim/v2", "old", PEOPLE, expect=1)
+        server.shutdown()
+
+    assert said == "Stopped, nothing more is sent: SCIM_TOKEN is not accepted (401)\n"
+    assert asked == ["GET"]
 
 
 def test_the_hr_push_does_not_wait_for_a_bridge_that_is_away(tmp_path):

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, event
+from sqlalchemy import delete, event, insert
 
 from scim_bridge.directory import trail as trail_module
 from scim_bridge.directory.actor import Actor, acting
 from scim_bridge.directory.audit import Action, record, record_members
 from scim_bridge.directory.database import Database
-from scim_bridge.directory.tables import audit_personal
+from scim_bridge.directory.tables import audit_personal, clients
 from scim_bridge.directory.trail import Entry, Warned, describe, trail, warned
 from tests.plans import steps
 
@@ -300,10 +300,18 @@ def test_a_name_cannot_break_out_of_its_line():
 
 
 def test_what_each_client_was_warned_about_is_counted(database):
-    """Since a time, with groups in a group apart, and nothing of what the bridge itself wrote."""
-    for actor in ("client:entra", "client:entra", "client:hr_1", "clientele", "bridge"):
+    """Since a time, with groups in a group apart, and nothing of what the bridge itself wrote.
+
+    Nothing of a client that is revoked, and no password, which is sent with everybody.
+    """
+    with database.transaction() as connection:
+        for name, revoked in (("entra", None), ("hr_1", None), ("hr_1", 5.0), ("old", 5.0)):
+            client = {"id": f"{name}{revoked}", "name": name, "revoked_at": revoked}
+            connection.execute(insert(clients).values(read_only=False, created=1, **client))
+    for actor in ("client:entra", "client:entra", "client:hr_1", "client:old", "clientele"):
         with acting(Actor(name=actor)):
-            write(database, Action.WARNING, "ada", facts={"dropped": ["password"]})
+            write(database, Action.WARNING, "ada", facts={"dropped": ["password", "urn:x"]})
+            write(database, Action.WARNING, "ada", facts={"dropped": ["Password"]})
     with acting(Actor(name="client:entra")):
         write(database, Action.WARNING, "crew", kind="group", outcome="not applied")
         write(database, Action.CREATE, "bob")

@@ -178,11 +178,11 @@ def test_another_user_name_is_refused() -> None:
         replacement(user(userName="countess@example.com"))
 
 
-def test_the_same_name_in_another_case_changes_nothing() -> None:
-    """userName is compared without case (RFC 7643, section 4.1.1); the stored spelling stays."""
+def test_the_same_name_in_another_case_is_taken() -> None:
+    """userName is compared without case (RFC 7643, section 4.1.1): no other name, but stored."""
     admitted = replacement(user(userName="Ada@Example.com"))
 
-    assert (admitted.resource.user_name, admitted.ignored) == ("ada@example.com", ())  # type: ignore[attr-defined]
+    assert (admitted.resource.user_name, admitted.ignored) == ("Ada@Example.com", ())  # type: ignore[attr-defined]
 
 
 def test_another_user_name_is_taken_where_that_is_allowed() -> None:

@@ -744,7 +744,17 @@ PATCHES = {
     "E: a role by a string": (
         op("add", 'roles[primary eq "True"].value', "r"),
         ("roles", [{"value": "r", "primary": True}]),
-        "noTarget",
+        "invalidFilter",
+    ),
+    "HR: a role by a boolean in capitals": (
+        op("add", "roles[primary eq TRUE].value", "r"),
+        ("roles", [{"value": "r", "primary": True}]),
+        "invalidFilter",
+    ),
+    "E-flag: paths as keys of their own extension": (
+        op("replace", ENTERPRISE, {f"{ENTERPRISE}:department": "d"}),
+        (ENTERPRISE, {"department": "d"}),
+        "invalidValue",
     ),
     "E: op in capitals": (op("REPLACE", "NICKNAME", "A"), ("nickName", "A"), "invalidValue"),
     "E: a boolean as a string": (
@@ -992,6 +1002,8 @@ def test_a_group_is_made_with_a_schema_of_microsofts(scim: Scim, strict: Scim) -
         ('USERNAME  Eq  "ADA@example.com"', 1, True),
         ('username Co "ada"', 1, True),
         ('active eq "True"', 1, False),
+        ("active eq True", 1, False),
+        ("emails[primary ne TRUE]", 1, False),
         ('manager eq "7"', 1, False),
         (f'{ENTERPRISE}:department eq "d"', 1, True),
         ('emails[type eq "work"].value eq "ada@example.com" and active eq true', 1, True),
@@ -1426,9 +1438,12 @@ def test_an_endpoint_of_a_bulk_operation_has_no_case(scim: Scim) -> None:
     """As in the path of a single request."""
     step = {"method": "POST", "path": "/users", "bulkId": "1", "data": person(active="False")}
 
-    (result,) = scim.post("/Bulk", patch(step)).json["Operations"]
+    with capture_logs() as logs:
+        (result,) = scim.post("/Bulk", patch(step)).json["Operations"]
 
     assert result["status"] == "201"
+    rules = [one["rule"] for one in logs if one.get("action") == "tolerate"]
+    assert rules == ["schemas-missing", "boolean-string"]
 
 
 def test_a_tolerance_is_told_once_and_only_for_what_is_valid(scim: Scim) -> None:
@@ -1438,6 +1453,13 @@ def test_a_tolerance_is_told_once_and_only_for_what_is_valid(scim: Scim) -> None
         step = {"method": "POST", "path": "/Users", "bulkId": "1"}
         wrong = {**step, "data": person(active="False", actve=False)}
         scim.post("/Bulk", patch(wrong, schemas=[BULK]))
+        bob = f"/Users/{scim.user('bob')['id']}"
+        other_id = patch(op("replace", value={"name.givenName": "A", "id": "another"}))
+        assert_error(scim.send("PATCH", bob, other_id), 400, "mutability")
+        assert_error(scim.patch(bob, op("replace", "name.givenName", "")), 400, "mutability")
+        nobody = {**step, "method": "PATCH", "path": "/Users/nobody", "data": other_id}
+        (done,) = scim.post("/Bulk", patch(nobody, schemas=[BULK])).json["Operations"]
+        assert done["status"] == "404"
         assert [one for one in logs if one.get("action") == "tolerate"] == []
         scim.post("/Users", person(active="False"))
 

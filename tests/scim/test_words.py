@@ -1,9 +1,13 @@
 """What a client is told about a value that does not fit, in the words of SCIM and JSON."""
 
+import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from scim2_models import InvalidValueException
 
+from scim_bridge.scim.words import problem
 from tests.scim.conftest import ENTERPRISE, Scim, assert_error, person
 
 
@@ -55,6 +59,69 @@ def test_a_query_is_told_as_a_body_is(scim: Scim) -> None:
     assert assert_error(scim.post("/Users/.search", {"count": "x"}), 400, "invalidValue") == number
     unknown = scim.get('/Users?filter=nick eq "x"')
     assert assert_error(unknown, 400, "invalidFilter") == "there is no attribute nick"
+
+
+@pytest.mark.parametrize(
+    ("asked", "remedy"),
+    [
+        ('userName = "a = b"', ": use eq"),
+        ('title eq "==" and userName != "x"', ": use ne"),
+        ("", ": it is empty. Leave it out instead"),
+        ("userName eq", ""),
+    ],
+)
+def test_a_filter_that_is_none_is_told_with_its_remedy(scim: Scim, asked: str, remedy: str) -> None:
+    """RFC 7644, section 3.12: 400 invalidFilter."""
+    told = assert_error(scim.get(f"/Users?filter={quote(asked)}"), 400, "invalidFilter")
+
+    assert re.sub(r"^invalid syntax at column \d+", "", told) == remedy
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal", "told"),
+    [
+        (
+            {"path": 'phoneNumbers[type eq "wrok"].value', "value": "1"},
+            "noTarget",
+            "no value of phoneNumbers matches the path filter",
+        ),
+        (
+            {"path": "/name/givenName", "value": "A"},
+            "invalidPath",
+            "invalid syntax at column 1: write name.givenName, without a slash",
+        ),
+        (
+            {"path": "favouriteColour", "value": "red"},
+            "invalidPath",
+            "favouriteColour: there is no such attribute",
+        ),
+        (
+            {"value": {"name": {"favouriteColour": "red"}}},
+            "invalidValue",
+            "name.favouriteColour: there is no such attribute",
+        ),
+        (
+            {"path": "manager", "value": "7"},
+            "invalidPath",
+            f"manager: there is no such attribute; a user's is {ENTERPRISE}:manager",
+        ),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_told_in_the_names_of_the_schema(
+    scim: Scim, change: dict[str, Any], refusal: str, told: str
+) -> None:
+    """RFC 7644, sections 3.5.2 and 3.12."""
+    answer = scim.patch(f"/Users/{scim.user()['id']}", {"op": "replace", **change})
+
+    assert assert_error(answer, 400, refusal) == told
+
+
+def test_only_an_expression_is_told_of_quotes() -> None:
+    """A value that reads like a filter is none."""
+    error = InvalidValueException(detail="no").as_pydantic_error()
+    found = {"type": error.type, "msg": "no", "loc": (), "input": "a eq 'b'", "ctx": error.context}
+
+    assert problem(found).detail == "no"
 
 
 @pytest.mark.parametrize(
