@@ -234,7 +234,7 @@ def test_a_database_that_is_away_is_not_ready(
 ) -> None:
     """503 with the cause."""
 
-    def away(_: object) -> None:
+    def away(_: object, *, running: bool) -> None:
         raise DatabaseUnavailable("the database does not answer")
 
     monkeypatch.setattr("scim_bridge.directory.migration.check", away)
