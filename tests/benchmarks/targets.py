@@ -58,6 +58,8 @@ class _Medians:
 
     def spread(self, *points: tuple[str, str]) -> float:
         """The largest of these by the smallest."""
+        if not points:
+            raise NotMeasured
         found = [self(*point) for point in points]
         return max(found) / min(found)
 
