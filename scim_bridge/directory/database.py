@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Float
 
 from scim_bridge.directory import comparison
+from scim_bridge.directory.prepared import run
 from scim_bridge.errors import DatabaseUnavailable, SettingProblem, SettingsError
 from scim_bridge.settings import Database as DatabaseSettings
 
@@ -83,7 +84,7 @@ def _open_sqlite(url: str) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("writes", True)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")
+        run(connection, "BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")
 
     return engine
 
@@ -200,11 +201,11 @@ class Database:
         with self._outermost(writes=True) as connection:
             yield connection
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> AbstractContextManager[Connection]:
         """Read one consistent state. Joins a transaction that is already open."""
-        with self._outermost(writes=False) as connection:
-            yield connection
+        if self.in_transaction:
+            return nullcontext(self.connection)
+        return self._outermost(writes=False)
 
     def after_commit(self, act: Callable[[], None]) -> None:
         """Do something once the transaction this thread is in has been committed."""

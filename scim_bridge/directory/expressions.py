@@ -39,6 +39,13 @@ class ending(FunctionElement[str]):
     inherit_cache = True
 
 
+class joined(FunctionElement[str]):
+    """The texts of many rows as one, with commas between."""
+
+    type = Text()
+    inherit_cache = True
+
+
 class InDocument(FunctionElement[Any]):
     """Something about what stands in a JSON document under a path of names."""
 
@@ -136,6 +143,11 @@ def _sqlite_ending(element: ending, compiler: Any, **options: Any) -> str:
     return f"substr({text}, -{length})"
 
 
+@compiles(joined, "sqlite")
+def _sqlite_joined(element: joined, compiler: Any, **options: Any) -> str:
+    return f"group_concat({compiler.process(element.clauses, **options)})"
+
+
 @compiles(text_in, "sqlite")
 @compiles(flag_in, "sqlite")
 @compiles(number_in, "sqlite")
@@ -178,6 +190,11 @@ def _postgresql_position(element: position, compiler: Any, **options: Any) -> st
 @compiles(ending, "postgresql")
 def _postgresql_ending(element: ending, compiler: Any, **options: Any) -> str:
     return f"right({compiler.process(element.clauses, **options)})"
+
+
+@compiles(joined, "postgresql")
+def _postgresql_joined(element: joined, compiler: Any, **options: Any) -> str:
+    return f"string_agg({compiler.process(element.clauses, **options)}, ',')"
 
 
 @compiles(text_in, "postgresql")

@@ -6,11 +6,12 @@ and costs what the set costs, whatever the size of the group.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, insert, not_, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, not_, select, update
 
 from scim_bridge.directory.database import Database
+from scim_bridge.directory.prepared import Prepared, among, as_list
 from scim_bridge.directory.tables import groups, memberships
 
 # The origin of what a rule gives begins with this. Whatever else gave a membership, a client may
@@ -217,34 +218,28 @@ def members(database: Database, group_ids: Iterable[str]) -> dict[str, list[str]
     return found
 
 
-def _groups_where(is_member: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
-    return (
-        select(_columns.member_id, _columns.group_id, groups.c.display_name)
-        .join(groups, groups.c.id == _columns.group_id)
-        .where(is_member, CURRENT)
-        .group_by(_columns.member_id, _columns.group_id, groups.c.display_name)
-        .order_by(func.min(memberships.c.id))
-    )
+# Asked with almost every read of a user.
+_HELD = Prepared(
+    select(_columns.member_id, _columns.group_id, groups.c.display_name)
+    .join(groups, groups.c.id == _columns.group_id)
+    .where(among(_columns.member_id, "ids"), CURRENT)
+    .order_by(_columns.id)
+)
 
 
-# Made once, since they are asked with almost every read: of one user, and of several.
-_GROUPS_OF_ONE = _groups_where(_columns.member_id == bindparam("id"))
-_GROUPS_OF = _groups_where(_columns.member_id.in_(bindparam("ids", expanding=True)))
+def groups_held(database: Database, member_ids: Sequence[str]) -> Iterable[tuple[str, str, str]]:
+    """Each user with each group they are in and its name, in the order in which they came."""
+    with database.reading() as connection:
+        rows = _HELD.rows(connection, ids=as_list(member_ids))
+    # Somebody may have been put there by several.
+    return cast("dict[tuple[str, str, str], None]", dict.fromkeys(rows))
 
 
-def groups_of(database: Database, member_ids: Iterable[str]) -> dict[str, list[Membership]]:
+def groups_of(database: Database, member_ids: Sequence[str]) -> dict[str, list[Membership]]:
     """The groups each user is in, in the order in which they came."""
     found: dict[str, list[Membership]] = {}
-    with database.reading() as connection:
-        for chunk in chunks(member_ids):
-            if len(chunk) == 1:
-                rows = connection.execute(_GROUPS_OF_ONE, {"id": chunk[0]})
-            else:
-                rows = connection.execute(_GROUPS_OF, {"ids": chunk})
-            for member_id, group_id, display in rows:
-                found.setdefault(member_id, []).append(
-                    Membership(group_id=group_id, display=display)
-                )
+    for member_id, group_id, display in groups_held(database, member_ids):
+        found.setdefault(member_id, []).append(Membership(group_id=group_id, display=display))
     return found
 
 

@@ -8,7 +8,7 @@ one transaction.
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -70,9 +70,10 @@ from scim_bridge.directory.entitlements import Stated, named_by_arn
 from scim_bridge.directory.kinds import GROUP, USER, Kind, kind_named, kind_of
 from scim_bridge.directory.memberships import NO_MOVES, Moves
 from scim_bridge.directory.pages import Order, Page, page_by_cursor, page_by_index
+from scim_bridge.directory.prepared import Prepared
 from scim_bridge.directory.representation import Provisioning, unprovisioned
 from scim_bridge.directory.tables import groups, users
-from scim_bridge.directory.texts import Publisher
+from scim_bridge.directory.texts import Publisher, Stored
 from scim_bridge.directory.write import Kind as KindName
 from scim_bridge.directory.write import Write
 from scim_bridge.errors import OperatorError
@@ -192,11 +193,9 @@ class Resources(ScimStorage):
         with self.database.transaction():
             yield
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self) -> AbstractContextManager[object]:
         """One consistent state, which nobody who writes has to wait for."""
-        with self.database.reading():
-            yield
+        return self.database.reading()
 
     # -- Reading ------------------------------------------------------------------
 
@@ -291,27 +290,27 @@ class Resources(ScimStorage):
 
     # -- Reading as JSON that is ready to be sent -----------------------------------
 
-    def stored(self, resource_type: ResourceType, resource_id: str) -> Row[Any]:
-        """The row of a live resource, as a `scim_bridge.directory.texts.Stored`.
+    def stored(self, resource_type: ResourceType, resource_id: str) -> Stored:
+        """The row of a live resource, to make its text of.
 
         Raises `NotFoundException` when there is none of this type with this id.
         """
         kind = kind_of(resource_type)
         with self.database.reading() as connection:
-            row = connection.execute(_STORED[kind], {"id": resource_id}).first()
+            row = _STORED[kind].row(connection, id=resource_id)
         if row is None:
             raise _not_found(kind, resource_id)
-        return row
+        return Stored(*row)
 
     def text(
         self,
         resource_type: ResourceType,
-        row: Row[Any],
+        row: Stored,
         parameters: ResponseParameters[Any],
         publisher: Publisher,
     ) -> str:
         """The text of a row that `stored` gave, for parameters for which texts suffice."""
-        (found,) = self._texts([kind_of(resource_type)], [row], parameters, publisher)
+        (found,) = self._texts_of(kind_of(resource_type), [row], parameters, publisher)
         return found
 
     def search_texts(
@@ -340,19 +339,25 @@ class Resources(ScimStorage):
         built: dict[tuple[str, str], str] = {}
         for kind in dict.fromkeys(kinds):
             of_kind = [row for row in rows if row.kind == kind.name]
-            made = texts.texts(
-                self.database,
-                kind,
-                self.models[kind.type_name],
-                of_kind,
-                parameters,
-                publisher,
-                self.provisioning,
-            )
+            # Before them come the kind and the value by which they are sorted.
+            stored = [Stored(*row[2:]) for row in of_kind]
+            made = self._texts_of(kind, stored, parameters, publisher)
             built.update(
                 ((kind.name, row.id), text) for row, text in zip(of_kind, made, strict=True)
             )
         return [built[row.kind, row.id] for row in rows]
+
+    def _texts_of(
+        self,
+        kind: Kind,
+        rows: Sequence[Stored],
+        parameters: ResponseParameters[Any],
+        publisher: Publisher,
+    ) -> list[str]:
+        model = self.models[kind.type_name]
+        return texts.texts(
+            self.database, kind, model, rows, parameters, publisher, self.provisioning
+        )
 
     def group_named(self, group_id: str) -> GroupName:
         """The name and version of a live group. Raises `NotFoundException`."""
@@ -1119,11 +1124,13 @@ _RAISE_USERS = (
 )
 
 
-def _stored_statement(kind: Kind) -> Select[Any]:
-    """The row of a live resource by its id. Made once, since it is asked so often."""
+def _stored_statement(kind: Kind) -> Prepared:
+    """The row of a live resource by its id."""
     table = kind.table
-    return select(literal(kind.name).label("kind"), *texts.columns(kind)).where(
-        table.c.id == bindparam("id"), table.c.deleted_at.is_(None)
+    return Prepared(
+        select(*texts.columns(kind)).where(
+            table.c.id == bindparam("id"), table.c.deleted_at.is_(None)
+        )
     )
 
 

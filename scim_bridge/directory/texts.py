@@ -8,22 +8,17 @@ memberships. `scim_bridge.directory.representation` makes the same as models.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from json.encoder import encode_basestring_ascii
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from scim2_models import Group, Resource, ResponseParameters, User
 from sqlalchemy import (
     ColumnElement,
-    Row,
-    Select,
     Text,
-    bindparam,
     exists,
-    func,
-    literal,
     select,
 )
 from sqlalchemy import cast as sql_cast
@@ -32,7 +27,9 @@ from scim_bridge.directory import memberships, nesting, representation
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.documents import Document
 from scim_bridge.directory.entitlements import extension_of
+from scim_bridge.directory.expressions import joined
 from scim_bridge.directory.kinds import GROUP, USER, Kind
+from scim_bridge.directory.prepared import Prepared, among, as_list
 from scim_bridge.directory.representation import Provisioning
 from scim_bridge.directory.tables import assignments, nestings
 from scim_bridge.directory.tables import groups as groups_table
@@ -62,8 +59,7 @@ class Publisher(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stored:
+class Stored(NamedTuple):
     """A row with what is told of it beside its document, which is text."""
 
     id: str
@@ -109,12 +105,12 @@ def texts(
     database: Database,
     kind: Kind,
     model: type[Resource[Any]],
-    rows: Sequence[Row[Any]],
+    rows: Sequence[Stored],
     parameters: ResponseParameters[Any],
     publisher: Publisher,
     provisioning: Provisioning,
 ) -> list[str]:
-    """The texts of `Stored` rows of one kind, in their order."""
+    """The texts of rows of one kind, in their order."""
     entries: Mapping[str, str] = {}
     if rows and kind.filled not in _left_out(parameters):
         entries = _entries(database, kind, rows, publisher)
@@ -154,9 +150,9 @@ class _Head:
         return f"{{{first}{filled}{self.rest}}}"
 
 
-def _is_plain(row: Row[Any], kind: Kind) -> bool:
+def _is_plain(row: Stored, kind: Kind) -> bool:
     """Whether a stored document is shown as it is."""
-    document: str = row.document
+    document = row.document
     if row.granted or '"$ref"' in document or not document.startswith(_BEGINNING):
         return False
     extension = extension_of(kind.name)
@@ -164,17 +160,17 @@ def _is_plain(row: Row[Any], kind: Kind) -> bool:
     return extension not in document or f'"{extension}": {{' in document
 
 
-def _stored(kind: Kind, row: Row[Any], address: str) -> _Head:
-    document: str = row.document
+def _stored(kind: Kind, row: Stored, address: str) -> _Head:
+    document = row.document
     end = document.index("]") + 1
-    id_ = _escaped(row.id)
+    # Nothing in an id, which is the directory's own, or in a version has to be escaped but quotes.
     meta = (
         f'{{"resourceType": "{kind.type_name}", "created": "{_time(row.created)}", '
-        f'"lastModified": "{_time(row.last_modified)}", "location": "{address}{id_}", '
-        f'"version": {json.dumps(representation.etag(row))}}}'
+        f'"lastModified": "{_time(row.last_modified)}", "location": "{address}{row.id}", '
+        f'"version": "W/\\"{row.version}\\""}}'
     )
     schemas = document[len(_BEGINNING) - 1 : end]
-    return _Head(schemas=schemas, id=f'"{id_}"', meta=meta, rest=document[end:-1])
+    return _Head(schemas=schemas, id=f'"{row.id}"', meta=meta, rest=document[end:-1])
 
 
 def _as_shown(shown: Document) -> _Head:
@@ -187,12 +183,13 @@ def _as_shown(shown: Document) -> _Head:
     )
 
 
-def _parsed(row: Row[Any]) -> Any:
+def _parsed(row: Stored) -> Any:
     """The same row as `representation` wants it."""
-    told = {each.name: getattr(row, each.name) for each in fields(Stored)}
-    return Stored(**{**told, "document": json.loads(row.document)})
+    return row._replace(document=json.loads(row.document))
 
 
+# Much of a page was made or changed at one time.
+@lru_cache(maxsize=1024)
 def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
 
@@ -214,18 +211,13 @@ def _escaped(text: str) -> str:
 
 
 def _entries(
-    database: Database, kind: Kind, rows: Sequence[Row[Any]], publisher: Publisher
+    database: Database, kind: Kind, rows: Sequence[Stored], publisher: Publisher
 ) -> Mapping[str, str]:
     """The `members` of groups or the `groups` of users, by id, without the brackets around."""
     if kind is GROUP and not rows[0].nested:
         return _members(database, [row.id for row in rows], _address(publisher, USER))
     if kind is USER and not rows[0].nested:
-        base = _address(publisher, GROUP)
-        direct = memberships.groups_of(database, [row.id for row in rows])
-        return {
-            user_id: ", ".join(_direct(held, base) for held in found)
-            for user_id, found in direct.items()
-        }
+        return _direct(database, [row.id for row in rows], _address(publisher, GROUP))
     listed = representation.entries(database, kind, [row.id for row in rows], nested=rows[0].nested)
     bases = {f"{each.type_name}s": _base(publisher, each) for each in (USER, GROUP)}
     return {
@@ -233,12 +225,15 @@ def _entries(
     }
 
 
-def _direct(held: memberships.Membership, base: str) -> str:
-    """A group that a user is in without another one between: what `_entry` makes, in a tenth."""
-    return (
-        f'{{"value": "{held.group_id}", "$ref": "{base}{held.group_id}", '
-        f'"display": {encode_basestring_ascii(held.display)}, "type": "direct"}}'
-    )
+def _direct(database: Database, user_ids: Sequence[str], base: str) -> Mapping[str, str]:
+    """The groups of users where no group is in another: what `_entry` makes, in a tenth."""
+    found: dict[str, list[str]] = {}
+    for user_id, group_id, display in memberships.groups_held(database, user_ids):
+        found.setdefault(user_id, []).append(
+            f'{{"value": "{group_id}", "$ref": "{base}{group_id}", '
+            f'"display": {encode_basestring_ascii(display)}, "type": "direct"}}'
+        )
+    return {user_id: ", ".join(entries) for user_id, entries in found.items()}
 
 
 def _entry(entry: Document, bases: Mapping[str, str]) -> str:
@@ -247,35 +242,36 @@ def _entry(entry: Document, bases: Mapping[str, str]) -> str:
 
 
 def _members(database: Database, group_ids: Sequence[str], address: str) -> Mapping[str, str]:
-    """The people in groups where no group is in another, written by the database."""
+    """The people in groups where no group is in another.
+
+    Their ids come as one text for each group: ten thousand rows would take longer.
+    """
     with database.reading() as connection:
-        parameters = {"ids": group_ids, "address": f'", "$ref": "{address}'}
-        return {row.id: row.listed for row in connection.execute(_MEMBERS, parameters)}
+        rows = _MEMBERS.rows(connection, ids=as_list(group_ids))
+    return {group_id: _people(listed, address) for group_id, listed in rows if listed}
 
 
-def _members_statement() -> Select[Any]:
+def _people(listed: str, address: str) -> str:
+    # Somebody may have been put there by several.
+    ids = dict.fromkeys(listed.split(","))
+    reference = f'", "$ref": "{address}'
+    # The ids are the directory's own: nothing in them has to be escaped.
+    return ", ".join([f'{{"value": "{one}{reference}{one}", "type": "User"}}' for one in ids])
+
+
+def _members_statement() -> Prepared:
+    """The ids of the people in groups, in the order in which they came."""
     row, group = rows_of_members.c, groups_table.c
     ordered = (
-        select(row.member_id, func.min(row.id).label("row"))
+        select(row.member_id)
         .where(row.group_id == group.id, memberships.CURRENT)
-        .group_by(row.member_id)
-        .order_by(func.min(row.id))
+        .order_by(row.id)
         .correlate(groups_table)
         .subquery()
     )
-    # The ids are the directory's own: nothing in them has to be escaped.
-    entry = (
-        literal('{"value": "')
-        + ordered.c.member_id
-        + bindparam("address", type_=Text)
-        + ordered.c.member_id
-        + literal('", "type": "User"}')
-    )
     # A database joins the rows of an ordered subquery in its order.
-    joined = select(func.aggregate_strings(entry, ", ")).scalar_subquery()
-    return select(group.id, joined.label("listed")).where(
-        group.id.in_(bindparam("ids", expanding=True))
-    )
+    listed = select(joined(ordered.c.member_id)).scalar_subquery()
+    return Prepared(select(group.id, listed.label("listed")).where(among(group.id, "ids")))
 
 
 _MEMBERS = _members_statement()

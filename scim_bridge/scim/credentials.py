@@ -17,13 +17,14 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, bindparam, insert, select, update
 
 from scim_bridge.directory import audit
 from scim_bridge.directory.audit import Action
 from scim_bridge.directory.database import Database
+from scim_bridge.directory.prepared import Prepared
 from scim_bridge.directory.tables import client_tokens, clients
 from scim_bridge.errors import DatabaseUnavailable, OperatorError
 from scim_bridge.scim.dialect import DialectName
@@ -108,20 +109,20 @@ def authenticate(database: Database, token: str, *, clock: Clock = time.time) ->
     When a token was last used is written at most once a minute, and never fails a request.
     """
     now = clock()
-    row = _by_token(database, token)
-    if row is None:
+    found = _by_token(database, token)
+    if found is None:
         return Rejection.UNKNOWN
-    if row.revoked_at is not None:
+    if found.revoked_at is not None:
         return Rejection.REVOKED
-    if row.expires_at is not None and row.expires_at <= now:
+    if found.expires_at is not None and found.expires_at <= now:
         return Rejection.EXPIRED
-    if row.last_used_at is None or now - row.last_used_at >= _USED_EVERY:
-        database.afterwards(partial(_note_use, database, row.digest, now))
+    if found.last_used_at is None or now - found.last_used_at >= _USED_EVERY:
+        database.afterwards(partial(_note_use, database, found.digest, now))
     return Client(
-        name=row.name,
-        read_only=row.read_only,
-        entitlements=row.entitlements,
-        dialect=row.dialect,
+        name=found.name,
+        read_only=bool(found.read_only),
+        entitlements=bool(found.entitlements),
+        dialect=found.dialect,
     )
 
 
@@ -286,10 +287,26 @@ def _digest(token: str) -> str:
     return sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
-# Made once, since every request asks it.
-_BY_DIGEST = (
+class _Found(NamedTuple):
+    """A token, and whose it is."""
+
+    digest: str
+    expires_at: float | None
+    last_used_at: float | None
+    name: str
+    # On SQLite these two are 0 or 1.
+    read_only: bool
+    entitlements: bool
+    dialect: DialectName
+    revoked_at: float | None
+
+
+# Every request asks it.
+_BY_DIGEST = Prepared(
     select(
-        client_tokens,
+        client_tokens.c.digest,
+        client_tokens.c.expires_at,
+        client_tokens.c.last_used_at,
         clients.c.name,
         clients.c.read_only,
         clients.c.entitlements,
@@ -301,12 +318,12 @@ _BY_DIGEST = (
 )
 
 
-def _by_token(database: Database, token: str) -> Row[Any] | None:
+def _by_token(database: Database, token: str) -> _Found | None:
     digest = _digest(token)
     with database.reading() as connection:
-        row = connection.execute(_BY_DIGEST, {"digest": digest}).first()
+        row = _BY_DIGEST.row(connection, digest=digest)
     # Whatever the database takes for equal, only the same digest is.
-    return row if row is not None and hmac.compare_digest(row.digest, digest) else None
+    return _Found(*row) if row and hmac.compare_digest(row[0], digest) else None
 
 
 def _note_use(database: Database, digest: str, now: float) -> None:

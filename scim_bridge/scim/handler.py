@@ -33,7 +33,6 @@ from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.routing import Operation
-from sqlalchemy import Row
 
 from scim_bridge.directory import audit, texts
 from scim_bridge.directory.audit import Action
@@ -42,6 +41,7 @@ from scim_bridge.directory.entitlements import Stated, extension_of
 from scim_bridge.directory.kinds import kind_of
 from scim_bridge.directory.representation import etag, etag_of
 from scim_bridge.directory.resources import Resources
+from scim_bridge.directory.texts import Stored
 from scim_bridge.scim.admission import Admitted, deactivation
 from scim_bridge.scim.authentication import caller
 from scim_bridge.scim.bulk import CircleBroken, Plan, Step, broken_at
@@ -104,7 +104,7 @@ class Handler(ScimHandler):
         self,
         request: ScimRequest,
         resource_type: ResourceType,
-        row: Row[Any],
+        row: Stored,
         parameters: ResponseParameters[Any],
         status: HTTPStatus = HTTPStatus.OK,
     ) -> ScimResponse:
