@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol, assert_never, cast
 
 from pydantic import EmailStr, TypeAdapter
@@ -98,6 +98,52 @@ def condition(scim_filter: ScimFilter[Any], model: type[Resource[Any]], table: T
     _refuse_excess(scim_filter.ast)
     bound = _bound(model, scim_filter.ast)
     return _OfResource(bound, _Attributes(table)).visit(bound.ast)
+
+
+# How texts are compared in filters that are asked often.
+_OFTEN = frozenset({CompareOperator.eq, CompareOperator.co, CompareOperator.sw})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextComparison:
+    """A filter that compares one attribute with a text, whatever the text is."""
+
+    model: type[Resource[Any]]
+    attribute: AttrPath
+    op: CompareOperator
+
+    def condition(self, table: Table, operand: ColumnElement[str]) -> Condition:
+        """The rows for which it holds. The operand has the form in which values are compared."""
+        bound = _bound(self.model, Comparison(self.attribute, self.op, ""))
+        binding = cast(AttributeBinding, bound.resolve_comparison(self.attribute))
+        return _OfResource(bound, _Attributes(table)).compare(binding, self.op, operand)
+
+
+def text_comparison(
+    scim_filter: ScimFilter[Any], model: type[Resource[Any]]
+) -> tuple[TextComparison, str] | None:
+    """A filter as the comparison of one attribute with a text, if it is that and no more."""
+    node = scim_filter.ast
+    if not isinstance(node, Comparison) or node.op not in _OFTEN or not isinstance(node.value, str):
+        return None
+    compared = TextComparison(model=model, attribute=node.attr_path, op=node.op)
+    case_exact = _case_exact(compared)
+    return None if case_exact is None else (compared, _text(node.value, case_exact=case_exact))
+
+
+# A client may write the name of an attribute in many ways.
+@lru_cache(maxsize=1024)
+def _case_exact(compared: TextComparison) -> bool | None:
+    """Whether the case of an attribute counts. None: it is not known, no text or a secret."""
+    try:
+        bound = _bound(compared.model, Comparison(compared.attribute, compared.op, ""))
+        binding = bound.resolve_comparison(compared.attribute, strict=False)
+        if binding is None or binding.target_type is not str:
+            return None
+        _refuse_secret(binding)
+    except InvalidFilterException:
+        return None
+    return binding.case_exact
 
 
 def sort_key(binding: AttributeBinding, table: Table) -> ColumnElement[Any]:
@@ -413,7 +459,7 @@ class _EmailEntries(_JsonEntries):
     """E-mail addresses, which are also rows."""
 
     @staticmethod
-    def with_value(value: str) -> Condition:
+    def with_value(value: str | ColumnElement[str]) -> Condition:
         """Whether an address is among them."""
         row = tables.user_emails.c
         return tables.users.c.id.in_(select(row.user_id).where(row.email_folded == value))
@@ -639,7 +685,7 @@ def _entry_matches(
     entries: _Entries, binding: AttributeBinding, name: str, op: CompareOperator, operand: Any
 ) -> Condition:
     is_address = isinstance(entries, _EmailEntries) and name == "value"
-    if is_address and op is CompareOperator.eq and isinstance(operand, str):
+    if is_address and op is CompareOperator.eq and isinstance(operand, str | ColumnElement):
         return _EmailEntries.with_value(operand)
     return entries.any(_compare(entries.value(binding, name), op, operand))
 
@@ -660,14 +706,22 @@ def _holds(value: ColumnElement[Any], op: CompareOperator, operand: Any) -> Cond
         case CompareOperator.le:
             compared = value <= operand
         case CompareOperator.co:
-            compared = position(value, literal(operand)) > 0
+            compared = position(value, _literal(operand)) > 0
         case CompareOperator.sw:
-            compared = func.substr(value, 1, len(operand)) == operand
+            compared = func.substr(value, 1, _length(operand)) == operand
         case CompareOperator.ew:
             compared = ending(value, literal(len(operand))) == operand if operand else true()
         case _:
             assert_never(op)
     return compared
+
+
+def _literal(operand: Any) -> ColumnElement[Any]:
+    return operand if isinstance(operand, ColumnElement) else literal(operand)
+
+
+def _length(operand: Any) -> Any:
+    return func.length(operand) if isinstance(operand, ColumnElement) else len(operand)
 
 
 def _present(value: _Value, binding: AttributeBinding) -> Condition:
@@ -702,10 +756,13 @@ class _OfResource(_Logic):
         if binding is None:
             return false()
         _refuse_secret(binding)
-        operand = _operand(binding, node)
+        return self.compare(binding, node.op, _operand(binding, node))
+
+    def compare(self, binding: AttributeBinding, op: CompareOperator, operand: Any) -> Condition:
+        """Compare an attribute with an operand, or with a parameter that stands for a text."""
         if not binding.is_multivalued:
-            return _compare(self.attributes.value(binding), node.op, operand)
-        return self._compare_entries(binding, node.op, operand)
+            return _compare(self.attributes.value(binding), op, operand)
+        return self._compare_entries(binding, op, operand)
 
     def _compare_entries(
         self, binding: AttributeBinding, op: CompareOperator, operand: Any

@@ -41,7 +41,7 @@ class Position:
 class Page:
     """The rows of a page, and the positions of the pages beside it, as JSON can hold them."""
 
-    rows: Sequence[Row[Any]]
+    rows: Sequence[Any]
     next: dict[str, Any] | None = None
     previous: dict[str, Any] | None = None
 
@@ -94,7 +94,7 @@ def page_by_index(order: Order, fetch: Fetch, start: int, count: int | None) -> 
     """The page that begins at a row, counted from 0 (RFC 7644 §3.4.2.4)."""
     query = select(order.collection).order_by(*order.terms())
     if start or count is not None:
-        query = query.limit(_at_most(count)).offset(min(start, _MOST))
+        query = query.limit(at_most(count)).offset(at_most(start))
     return Page(rows=_rows(order, fetch, query))
 
 
@@ -107,9 +107,9 @@ def page_by_cursor(
     """
     query, backward = select(order.collection), False
     if position is not None:
-        start = _read(position)
+        start = read_position(position)
         query, backward = query.where(order.beyond(start)), not start.forward
-    query = query.order_by(*order.terms(backward=backward)).limit(_at_most(count))
+    query = query.order_by(*order.terms(backward=backward)).limit(at_most(count))
     rows = _rows(order, fetch, query, backward=backward)
     if not rows:
         return Page(rows=rows)
@@ -131,7 +131,8 @@ def _rows(
     return fetch(page, found.terms(backward=backward))
 
 
-def _at_most(count: int | None) -> int:
+def at_most(count: int | None) -> int:
+    """So many rows, as far as a database counts. None: all."""
     return _MOST if count is None else min(count, _MOST)
 
 
@@ -143,10 +144,16 @@ def _beside(
     beyond = select(order.collection.c.id).where(order.beyond(position))
     if not connection.scalar(select(exists(beyond))):
         return None
-    return {"d": "next" if forward else "previous", "k": row.sort_value, "i": row.id}
+    return position_of(row.sort_value, row.id, forward=forward)
 
 
-def _read(position: Any) -> Position:
+def position_of(value: Any, id_: str, *, forward: bool) -> dict[str, Any]:
+    """The position of a row with this sort value, as JSON can hold it."""
+    return {"d": "next" if forward else "previous", "k": value, "i": id_}
+
+
+def read_position(position: Any) -> Position:
+    """The same position again. Raises `InvalidCursorException` for what is none."""
     match position:
         case {"d": "next" | "previous" as direction, "k": value, "i": str(id_)}:
             if value is None or isinstance(value, str | int | float):

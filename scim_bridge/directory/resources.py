@@ -70,6 +70,7 @@ from scim_bridge.directory.entitlements import Stated, named_by_arn
 from scim_bridge.directory.kinds import GROUP, USER, Kind, kind_named, kind_of
 from scim_bridge.directory.memberships import NO_MOVES, Moves
 from scim_bridge.directory.pages import Order, Page, page_by_cursor, page_by_index
+from scim_bridge.directory.plain_searches import PlainSearch, plain_search
 from scim_bridge.directory.prepared import Prepared
 from scim_bridge.directory.representation import Provisioning, unprovisioned
 from scim_bridge.directory.tables import groups, users
@@ -322,11 +323,23 @@ class Resources(ScimStorage):
         position: Any = None,
     ) -> TextPage:
         """The same page as `search` gives, as texts, for parameters for which those suffice."""
-        with self.database.reading():
-            kinds = [kind_of(resource_type) for resource_type in resource_types]
-            total, page = self._page(kinds, search_request, position, texts.columns)
-            found = self._texts(kinds, page.rows, search_request, publisher)
+        kinds = [kind_of(resource_type) for resource_type in resource_types]
+        with self.database.reading() as connection:
+            plain = self._plain(kinds, search_request)
+            if plain is not None:
+                total, page = plain.page(connection, position)
+                found = self._texts_of(kinds[0], page.rows, search_request, publisher)
+            else:
+                total, page = self._page(kinds, search_request, position, texts.columns)
+                found = self._texts(kinds, page.rows, search_request, publisher)
             return TextPage(total=total, texts=found, next=page.next, previous=page.previous)
+
+    def _plain(
+        self, kinds: Sequence[Kind], search_request: SearchRequest[Any]
+    ) -> PlainSearch | None:
+        if len(kinds) != 1:
+            return None
+        return plain_search(kinds[0], self.models[kinds[0].type_name], search_request)
 
     def _texts(
         self,
@@ -340,7 +353,7 @@ class Resources(ScimStorage):
         for kind in dict.fromkeys(kinds):
             of_kind = [row for row in rows if row.kind == kind.name]
             # Before them come the kind and the value by which they are sorted.
-            stored = [Stored(*row[2:]) for row in of_kind]
+            stored = [Stored._make(row[2:]) for row in of_kind]
             made = self._texts_of(kind, stored, parameters, publisher)
             built.update(
                 ((kind.name, row.id), text) for row, text in zip(of_kind, made, strict=True)

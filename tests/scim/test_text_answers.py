@@ -128,6 +128,66 @@ def test_pages_by_cursor_are_the_same_both_ways(scim: Scim) -> None:
     assert fast == slow
 
 
+LOOK_UPS = (
+    ("/Users", 'userName eq "ADA@example.com"'),
+    ("/Users", 'externalId eq "e-\u00d6"'),
+    ("/Users", 'displayName sw "\u00f6"'),
+    ("/Users", 'displayName sw "Ada"'),
+    ("/Users", 'displayName co "d"'),
+    ("/Users", 'displayName co ""'),
+    ("/Users", 'emails eq "ADA@example.com"'),
+    ("/Users", 'emails.value co "@example"'),
+    ("/Users", f'{ENTERPRISE}:employeeNumber eq "7"'),
+    ("/Users", 'groups.value eq "{crew}"'),
+    ("/Users", 'meta.resourceType eq "User"'),
+    ("/Users", 'id co "-"'),
+    ("/Users", 'active eq "True"'),
+    ("/Groups", 'members.value eq "{ada}"'),
+    ("/Groups", 'members eq "{ada}"'),
+    ("/Groups", 'displayName eq "crew"'),
+)
+
+
+def test_what_clients_look_up_is_found_as_the_library_finds_it(scim: Scim) -> None:
+    """The statements that are kept mean what any filter means (RFC 7644, section 3.4.2.2)."""
+    for number, who in enumerate(("ada", "bob", "eve")):
+        emails = [{"value": f"{who}@example.com"}, {"value": f"{who}@elsewhere.example"}]
+        more = {"displayName": ("Ada", "\u00d6da", "dad")[number], "externalId": "e-\u00d6"}
+        last = scim.user(who, emails=emails, **more, **{ENTERPRISE: {"employeeNumber": "7"}})
+    known = {"ada": last["id"], "crew": scim.group("Crew", last["id"])["id"]}
+    for endpoint, written in LOOK_UPS:
+        for name, id_ in known.items():
+            written = written.replace(f"{{{name}}}", id_)
+        for paging in ("", "&count=1", "&startIndex=2&count=1", "&startIndex=9"):
+            fast, slow = _both(scim, f"{endpoint}?filter={quote(written)}{paging}")
+            assert fast == slow, (written, paging)
+
+
+def test_a_walk_by_cursors_meets_everybody_there_and_back(scim: Scim) -> None:
+    """Each page once, whatever stands at its ends (RFC 9865, section 2)."""
+    for who in ("ada", "bob", "eve", "joe", "kim"):
+        scim.user(who)
+    query = "/Users?count=2&filter=" + quote('userName co "@example"')
+    pages, cursor = [], ""
+    while cursor is not None:
+        pages.append(scim.get(f"{query}&cursor={cursor}").json)
+        cursor = pages[-1].get("nextCursor")
+    back, cursor = [pages[-1]], pages[-1]["previousCursor"]
+    while cursor is not None:
+        back.append(scim.get(f"{query}&cursor={cursor}").json)
+        cursor = back[-1].get("previousCursor")
+
+    met = [[one["userName"] for one in page["Resources"]] for page in pages]
+    assert {name for page in met for name in page} == {
+        f"{who}@example.com" for who in ("ada", "bob", "eve", "joe", "kim")
+    }
+    assert [len(page) for page in met] == [2, 2, 1]
+    # Backwards the pages are counted from where one stands.
+    assert [[one["userName"] for one in page["Resources"]] for page in back] == met[::-1]
+    assert all(page["totalResults"] == 5 for page in (*pages, *back))
+    assert all("nextCursor" in page for page in back[1:])
+
+
 @pytest.mark.parametrize("model", [FullUser, FullGroup])
 def test_only_what_leaves_out_memberships_is_made_of_text(model):
     """Anything else that is selected is left to the library."""
