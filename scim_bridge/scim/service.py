@@ -37,6 +37,7 @@ from scim2_server.routing import Operation, Target
 from scim2_server.storage import SearchPage
 
 from scim_bridge.directory.catalogue import Catalogue
+from scim_bridge.directory.filters import text_comparison
 from scim_bridge.directory.resources import TextPage
 from scim_bridge.directory.texts import in_order
 from scim_bridge.errors import Conflict, DatabaseUnavailable, Refused
@@ -59,6 +60,7 @@ from scim_bridge.scim.reading import (
     read_resource,
     read_search,
 )
+from scim_bridge.scim.searches import Searches, likeness
 from scim_bridge.scim.shape import Shape, canonical_values, shape_of
 from scim_bridge.scim.text_answers import list_response
 from scim_bridge.scim.tolerances import Needs, Tolerances
@@ -101,6 +103,7 @@ class Service(Protocol):
         self.admission = Admission(settings)
         self.entitlements = EntitlementRules(settings.safety, catalogue)
         self._max_body = settings.server.max_body
+        self._searches = Searches()
 
     # -- Who may what ---------------------------------------------------
 
@@ -217,6 +220,24 @@ class Service(Protocol):
         if not _SELECTIONS & query.keys():
             return _EVERYTHING
         return super().read_response_parameters(resource_type, query)
+
+    def read_search_query(
+        self, resource_types: list[ResourceType], query: Mapping[str, str]
+    ) -> tuple[SearchRequest[Any], Any]:
+        """The query of a search by GET. What is like an earlier one is not validated again."""
+        asked = likeness(caller().dialect, resource_types, query)
+        known = self._searches.like(asked)
+        if known is not None:
+            return known, self._open_cursor(resource_types, known)
+        read, position = super().read_search_query(resource_types, query)
+        # Each use of a rule is counted; and a text may be no value of every attribute.
+        if not _NEEDS.get().rules and (asked.text is None or self._takes_any_text(read)):
+            self._searches.remember(asked, read)
+        return read, position
+
+    def _takes_any_text(self, search_request: SearchRequest[Any]) -> bool:
+        found: Any = search_request.filter
+        return all(text_comparison(found, model) is not None for model in found.models)
 
     def read_search(
         self, resource_types: list[ResourceType], payload: Any
