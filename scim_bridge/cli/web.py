@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import select
 import socket
 import time
 from contextlib import suppress
@@ -25,6 +26,8 @@ LONGEST_LINE = 8190
 # how long.
 DRAIN_BYTES = 8 * 1024 * 1024
 DRAIN_SECONDS = 2.0
+# How long a thread waits for the next request of a connection before it gives it back, in seconds.
+SOON = 0.02
 # How long requests that are under way may take when the bridge is stopped, in seconds.
 GRACE = 30
 
@@ -89,6 +92,21 @@ class BridgeLog(Logger):  # type: ignore[misc]  # gunicorn has no types
 class ScimWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """Answers requests in threads. What is no HTTP request is answered with a SCIM error."""
 
+    def handle(self, conn: Any) -> Any:
+        """Answer a request, and those that follow it at once on its connection.
+
+        To hand a connection to the thread that watches all of them and back takes as long as a
+        read. That is needed only where connections wait for a thread.
+        """
+        answered = super().handle(conn)
+        while answered is True and self._has_threads_for_all and _is_asked_again(conn):
+            answered = super().handle(conn)
+        return answered
+
+    @property
+    def _has_threads_for_all(self) -> bool:
+        return bool(self.alive and self.nr_conns <= self.cfg.threads)
+
     def set_accept_enabled(self, enabled: bool) -> None:
         """Stop taking connections. At the end, take those that have been made, and close the
         address: clients that wait for an answer get one, and nobody waits for none.
@@ -116,6 +134,15 @@ class ScimWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             client.settimeout(DRAIN_SECONDS)
             client.sendall(_answer(status, detail))
             _drain(client)
+
+
+def _is_asked_again(conn: Any) -> bool:
+    """Whether the next request of a connection comes soon."""
+    if conn.parser.unreader.buf.getvalue():
+        return True
+    waiting = select.poll()
+    waiting.register(conn.sock, select.POLLIN)
+    return bool(waiting.poll(SOON * 1000))
 
 
 def refusal(error: Exception) -> tuple[HTTPStatus, str]:

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import threading
+from contextlib import ExitStack
 
 import pytest
 import requests
@@ -261,6 +262,23 @@ def test_what_is_no_request_is_a_scim_error(server, folder):
     assert (too_large.status_code, too_large.json()["schemas"]) == (413, [ERROR])
     assert nonsense.startswith(b"HTTP/1.1 400 ")
     assert ERROR.encode() in nonsense
+
+
+def test_more_connections_than_threads_are_all_answered(server, folder):
+    """A thread that waits for the next request of one connection is there for all others, too."""
+    file = in_front_of(server, folder)
+    file.write_text(file.read_text().replace("[server]\n", "[server]\nthreads = 2\n"))
+    with serving(file) as served, ExitStack() as stack:
+        clients = [stack.enter_context(requests.Session()) for _ in range(6)]
+        for client in clients * 3:
+            assert client.get(f"{served.url}/healthz", timeout=10).ok
+        # Two that were sent at once, the second of which nobody has to wait for.
+        port = int(served.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as both:
+            both.sendall(b"GET /healthz HTTP/1.1\r\nHost: bridge\r\n\r\n" * 2)
+            answer = b""
+            while answer.count(b"HTTP/1.1 200 OK") < 2:
+                answer += both.recv(65536)
 
 
 def test_an_older_schema_is_refused_with_the_remedy(run, server, folder):
