@@ -98,6 +98,10 @@ class ScimWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         To hand a connection to the thread that watches all of them and back takes as long as a
         read. That is needed only where connections wait for a thread.
         """
+        if not conn.initialized:
+            # gunicorn asks this of its listener, which is too late for who came before: their
+            # answers, head and body, would be 40 ms apart.
+            conn.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         answered = super().handle(conn)
         while answered is True and self._has_threads_for_all and _is_asked_again(conn):
             answered = super().handle(conn)
