@@ -59,6 +59,7 @@ from scim_bridge.directory import (
     representation,
     texts,
     uniqueness,
+    versions,
 )
 from scim_bridge.directory.assignments import NO_TURN, Turn
 from scim_bridge.directory.audit import Action
@@ -363,7 +364,7 @@ class Resources(ScimStorage):
         """The live user of a name, or else the one deleted last."""
         with self.database.reading() as connection:
             row = connection.execute(
-                select(*(users.c[field.name] for field in fields(StoredUser)))
+                _STORED_USER
                 .where(users.c.user_name_folded == folded(user_name))
                 .order_by(users.c.deleted_at.is_not(None), users.c.deleted_at.desc())
                 .limit(1)
@@ -717,7 +718,7 @@ class Resources(ScimStorage):
         """
         with self.database.transaction() as connection:
             row = connection.execute(
-                select(users).where(users.c.id == user_id).with_for_update()
+                versions.rows(users).where(users.c.id == user_id).with_for_update()
             ).one()
             if row.deleted_at is None:
                 # The deactivation never took effect, so its date must not cost the memberships.
@@ -738,7 +739,7 @@ class Resources(ScimStorage):
             again = assignments.reopen(
                 self.database, "user", user_id, ended_at=row.deleted_at, at=at
             )
-            self._set(USER, user_id, version=row.version + 1, last_modified=at, **columns)
+            self._set(USER, user_id, last_modified=at, **columns)
             self._tell(
                 Write(
                     kind="user",
@@ -860,7 +861,7 @@ class Resources(ScimStorage):
             left = self._leave_on_return(row, document, at)
         elif columns["display_name"] != row.display_name:
             self._raise_members([row.id])
-        self._set(kind, row.id, version=row.version + 1, last_modified=at, **changes)
+        self._set(kind, row.id, last_modified=at, **changes)
         return left
 
     def _leave_on_return(self, row: Row[Any], document: Document, at: float) -> tuple[str, ...]:
@@ -904,11 +905,11 @@ class Resources(ScimStorage):
             self._raise_groups(left, at)
         else:
             outer = nesting.outer_groups(self.database, [row.id])
-            self._raise_members([row.id])
             emptied, left = nesting.end_group(self.database, row.id, at=at)
+            self._raise_members(emptied.unnested)
             moves = memberships.end_group(self.database, row.id, at=at).then(emptied)
             self._raise_groups(left, at)
-        self._set(kind, row.id, version=row.version + 1, last_modified=at, deleted_at=at)
+        self._set(kind, row.id, last_modified=at, deleted_at=at)
         write = Write(
             kind=kind.name,
             id=row.id,
@@ -949,26 +950,21 @@ class Resources(ScimStorage):
         self.written(write)
 
     def _set(self, kind: Kind, resource_id: str, **values: Any) -> None:
-        statement = update(kind.table).where(kind.table.c.id == bindparam("changed"))
+        """Write values of a row's next version."""
         with uniqueness.translated(kind), self.database.transaction() as connection:
-            connection.execute(statement, {"changed": resource_id, **values})
-
-    def _raise_users(self, user_ids: Collection[str]) -> None:
-        """Raise the versions of users whose groups changed."""
-        if not user_ids:
-            return
-        with self.database.transaction() as connection:
-            for chunk in memberships.chunks(user_ids):
-                connection.execute(_RAISE_USERS, {"ids": chunk})
+            connection.execute(_NEXT[kind], {"changed": resource_id, **values})
 
     def _raise_moved(self, moves: Moves) -> None:
-        """Raise the versions of users who see other groups after moves."""
-        self._raise_users(moves.everyone)
-        if moves.nested or moves.unnested:
-            self._raise_members([*moves.nested, *moves.unnested])
+        """Raise the versions of users who see other groups since groups were put into groups.
+
+        Memberships of their own raise them without this: `scim_bridge.directory.versions`.
+        """
+        self._raise_members([*moves.nested, *moves.unnested])
 
     def _raise_members(self, group_ids: Collection[str]) -> None:
         """Raise the versions of the members of groups, who see the names of those."""
+        if not group_ids:
+            return
         with self.database.transaction() as connection:
             for chunk in memberships.chunks(group_ids):
                 within = nesting.people_of(chunk)
@@ -1104,18 +1100,27 @@ def _not_found(kind: Kind, resource_id: str | None) -> NotFoundException:
 # Made once, since they are asked so often: the row of a live resource by its id, and the same for
 # whoever changes it.
 _LIVE = {
-    kind: select(kind.table).where(
+    kind: versions.rows(kind.table).where(
         kind.table.c.id == bindparam("id"), kind.table.c.deleted_at.is_(None)
     )
     for kind in (USER, GROUP)
 }
 _LOCKED = {kind: statement.with_for_update() for kind, statement in _LIVE.items()}
+# The next version of a row; what else changes is said when it is executed.
+_NEXT = {
+    kind: update(kind.table)
+    .where(kind.table.c.id == bindparam("changed"))
+    .values(version=kind.table.c.version + 1)
+    for kind in (USER, GROUP)
+}
 
 
-_RAISE_USERS = (
-    update(users)
-    .where(users.c.id.in_(bindparam("ids", expanding=True)))
-    .values(version=users.c.version + 1)
+
+_STORED_USER = versions.rows(users).with_only_columns(
+    *(
+        versions.shown(users).label("version") if each.name == "version" else users.c[each.name]
+        for each in fields(StoredUser)
+    )
 )
 
 

@@ -24,6 +24,7 @@ from scim_bridge.directory.actor import Actor
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.tables import groups, metadata, users
+from scim_bridge.directory.versions import shown
 from scim_bridge.directory.write import Write
 from scim_bridge.errors import OperatorError
 from tests.conftest import RowsRead
@@ -68,11 +69,11 @@ def directory(database: Database, clock: Clock, told: list[Write]) -> Resources:
 
 
 def versions(directory: Resources, *ids: str) -> list[int]:
-    """The versions of users and groups, as stored."""
+    """The versions of users and groups, as SCIM shows them."""
     found = {}
     with directory.database.reading() as connection:
         for table in (users, groups):
-            found.update(connection.execute(select(table.c.id, table.c.version)).all())
+            found.update(connection.execute(select(table.c.id, shown(table))).all())
     return [found[each] for each in ids]
 
 
