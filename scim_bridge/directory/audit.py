@@ -21,9 +21,9 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import FromClause, Insert, bindparam, insert, select
 
-from scim_bridge.directory import comparison
+from scim_bridge.directory import comparison, lists
 from scim_bridge.directory.actor import causes, current
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.tables import audit, audit_personal
@@ -154,16 +154,37 @@ def record_members(
     about = _row(
         action=action,
         kind="user",
-        resource_id=None,
         related_id=group_id,
         outcome=outcome,
         facts=facts,
         target_request_id=target_request_id,
         at=clock(),
     )
-    rows = [{**about, "resource_id": member} for member in members]
-    if rows:
-        database.connection.execute(insert(audit), rows)
+    named = list(members)
+    if named:
+        statement = lists.on(database, _OF_MEMBERS)
+        database.connection.execute(statement, {**about, "ids": lists.as_value(named)})
+
+
+def _of_members(ids: FromClause) -> Insert:
+    """An entry for each of a list, in its order; all that differs is whom it is about."""
+    told = {name: bindparam(name, type_=audit.c[name].type) for name in _ALIKE}
+    entries = select(ids.c.value, *told.values()).order_by(ids.c.key)
+    return insert(audit).from_select(("resource_id", *told), entries)
+
+
+_ALIKE = (
+    "at",
+    "actor",
+    "action",
+    "kind",
+    "related_id",
+    "request_id",
+    "target_request_id",
+    "outcome",
+    "facts",
+)
+_OF_MEMBERS = lists.for_each_dialect(_of_members)
 
 
 def canonical(value: object) -> str:

@@ -29,6 +29,8 @@ from scim_bridge.settings import Database as DatabaseSettings
 SQLITE_BUSY_SECONDS = 10
 # The same on PostgreSQL.
 POSTGRESQL_BUSY_SECONDS = 10
+# How many pages of 4 KiB the log of commits holds before a commit brings them into the file.
+SQLITE_CHECKPOINT_PAGES = 8_000
 # How long a server of PostgreSQL may take to accept a connection, in seconds.
 CONNECT_SECONDS = 10
 # After how long of doing nothing a writer on PostgreSQL is taken for lost, in seconds.
@@ -78,6 +80,7 @@ def _open_sqlite(url: str) -> Engine:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {SQLITE_CHECKPOINT_PAGES}")
         comparison.register(connection)
 
     @event.listens_for(engine, "begin")

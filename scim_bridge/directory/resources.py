@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
@@ -54,6 +55,7 @@ from scim_bridge.directory import (
     audit,
     filters,
     history,
+    lists,
     memberships,
     nesting,
     representation,
@@ -364,8 +366,7 @@ class Resources(ScimStorage):
         """The live user of a name, or else the one deleted last."""
         with self.database.reading() as connection:
             row = connection.execute(
-                _STORED_USER
-                .where(users.c.user_name_folded == folded(user_name))
+                _STORED_USER.where(users.c.user_name_folded == folded(user_name))
                 .order_by(users.c.deleted_at.is_not(None), users.c.deleted_at.desc())
                 .limit(1)
             ).first()
@@ -733,13 +734,13 @@ class Resources(ScimStorage):
                 raise OperatorError(
                     f"user {user_id} cannot come back: {error.detail} by somebody else"
                 ) from error
+            self._set(USER, user_id, last_modified=at, **columns)
             back = memberships.reopen_member(self.database, user_id, ended_at=row.deleted_at, at=at)
             outer = nesting.outer_groups(self.database, back)
             self._raise_groups(back, at)
             again = assignments.reopen(
                 self.database, "user", user_id, ended_at=row.deleted_at, at=at
             )
-            self._set(USER, user_id, last_modified=at, **columns)
             self._tell(
                 Write(
                     kind="user",
@@ -1019,18 +1020,28 @@ class Resources(ScimStorage):
     def _add(
         self, group_id: str, member_ids: Sequence[str], at: float, *, origin: str | None = None
     ) -> Moves:
-        people, inner = self._told_apart(group_id, member_ids)
         origin = origin or actor.current().name
-        moves = memberships.add(self.database, group_id, people, origin, at=at)
+        if not member_ids:
+            return NO_MOVES
+        moves = memberships.add(self.database, group_id, member_ids, origin, at=at)
+        if len(moves.added) == len(member_ids):
+            return moves
+        # The others are members already, or no users.
+        _, inner = self._told_apart(group_id, member_ids)
         if not inner:
             return moves
         return moves.then(nesting.add(self.database, group_id, inner, origin, at=at))
 
     def _fill(self, group_id: str, member_ids: Sequence[str], at: float) -> Moves:
         """Give a new group its members."""
-        people, inner = self._told_apart(group_id, member_ids)
+        if not member_ids:
+            return NO_MOVES
         origin = actor.current().name
-        moves = memberships.fill(self.database, group_id, people, origin, at=at)
+        filled = memberships.fill(self.database, group_id, member_ids, origin, at=at)
+        if filled == len(member_ids):
+            return Moves(added=tuple(member_ids))
+        people, inner = self._told_apart(group_id, member_ids)
+        moves = Moves(added=tuple(people))
         return moves.then(nesting.add(self.database, group_id, inner, origin, at=at))
 
     def _replace(self, group_id: str, member_ids: Sequence[str], at: float) -> Moves:
@@ -1046,10 +1057,10 @@ class Resources(ScimStorage):
 
         Raises `InvalidValueException` for what is neither, and for a group that would be in itself.
         """
-        strangers = set(member_ids) - self._live(users, member_ids)
+        strangers = set(member_ids) - self._live(USER, member_ids)
         if not strangers:
             return member_ids, ()
-        inner = sorted(self._live(groups, sorted(strangers)))
+        inner = sorted(self._live(GROUP, strangers))
         if unknown := strangers.difference(inner):
             raise InvalidValueException(
                 attribute="members",
@@ -1084,17 +1095,21 @@ class Resources(ScimStorage):
             },
         )
 
-    def _live(self, table: Table, ids: Sequence[str]) -> set[str]:
-        found: set[str] = set()
+    def _live(self, kind: Kind, ids: Collection[str]) -> set[str]:
+        statement = lists.on(self.database, _LIVE_AMONG[kind])
         with self.database.reading() as connection:
-            for chunk in memberships.chunks(ids):
-                among = (table.c.id.in_(chunk), table.c.deleted_at.is_(None))
-                found.update(connection.scalars(select(table.c.id).where(*among)))
-        return found
+            return set(connection.scalars(statement, {"ids": lists.as_value(ids)}))
 
 
 def _not_found(kind: Kind, resource_id: str | None) -> NotFoundException:
     return NotFoundException(detail=f"{kind.type_name} {resource_id!r} not found")
+
+
+def _live_among(kind: Kind, ids: FromClause) -> Select[Any]:
+    """Those of a list who are live resources of a kind."""
+    table = kind.table.c
+    found = select(table.id).join_from(ids, kind.table, table.id == ids.c.value)
+    return found.where(table.deleted_at.is_(None))
 
 
 # Made once, since they are asked so often: the row of a live resource by its id, and the same for
@@ -1106,6 +1121,7 @@ _LIVE = {
     for kind in (USER, GROUP)
 }
 _LOCKED = {kind: statement.with_for_update() for kind, statement in _LIVE.items()}
+_LIVE_AMONG = {kind: lists.for_each_dialect(partial(_live_among, kind)) for kind in (USER, GROUP)}
 # The next version of a row; what else changes is said when it is executed.
 _NEXT = {
     kind: update(kind.table)
@@ -1113,7 +1129,6 @@ _NEXT = {
     .values(version=kind.table.c.version + 1)
     for kind in (USER, GROUP)
 }
-
 
 
 _STORED_USER = versions.rows(users).with_only_columns(

@@ -20,9 +20,7 @@ def shown(table: Table) -> ColumnElement[int]:
     if table is not users:
         return version
     rows = memberships.alias("moves")
-    moved = select(func.count() + func.count(rows.c.valid_to)).where(
-        rows.c.member_id == table.c.id
-    )
+    moved = select(func.count() + func.count(rows.c.valid_to)).where(rows.c.member_id == table.c.id)
     return version + moved.correlate(table).scalar_subquery()
 
 

@@ -86,12 +86,13 @@ def named_apart(payload: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Nam
 
 
 def _is_usual(entry: Any) -> bool:
-    return (
-        isinstance(entry, dict)
-        and entry.keys() <= _USUAL
-        and bool(entry.get("value"))
-        and all(isinstance(part, str) for part in entry.values())
-    )
+    if not isinstance(entry, dict) or not entry.keys() <= _USUAL or not entry.get("value"):
+        return False
+    # Asked of each of many: a loop is the fastest.
+    for part in entry.values():  # noqa: SIM110
+        if not isinstance(part, str):
+            return False
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)
