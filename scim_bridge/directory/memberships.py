@@ -120,7 +120,9 @@ def _given_none(ids: FromClause) -> ColumnElement[bool]:
 _ADD = lists.for_each_dialect(
     lambda ids: _beginning(ids, _given_none(ids)).returning(memberships.c.id, _columns.member_id)
 )
-_FILL = lists.for_each_dialect(_beginning)
+_FILL = lists.for_each_dialect(
+    lambda ids: _beginning(ids).execution_options(preserve_rowcount=True)
+)
 
 
 def add(

@@ -5,6 +5,7 @@ longer sees it. A change is written, recorded in the history and told to whoever
 one transaction.
 """
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -41,7 +42,6 @@ from sqlalchemy import (
     Table,
     bindparam,
     func,
-    insert,
     literal,
     null,
     select,
@@ -75,7 +75,7 @@ from scim_bridge.directory.memberships import NO_MOVES, Moves
 from scim_bridge.directory.pages import Order, Page, page_by_cursor, page_by_index
 from scim_bridge.directory.representation import Provisioning, unprovisioned
 from scim_bridge.directory.tables import groups, users
-from scim_bridge.directory.texts import Publisher
+from scim_bridge.directory.texts import Publisher, Stored
 from scim_bridge.directory.write import Kind as KindName
 from scim_bridge.directory.write import Write
 from scim_bridge.errors import OperatorError
@@ -309,12 +309,14 @@ class Resources(ScimStorage):
     def text(
         self,
         resource_type: ResourceType,
-        row: Row[Any],
+        row: Row[Any] | Stored,
         parameters: ResponseParameters[Any],
         publisher: Publisher,
     ) -> str:
-        """The text of a row that `stored` gave, for parameters for which texts suffice."""
-        (found,) = self._texts([kind_of(resource_type)], [row], parameters, publisher)
+        """The text of a row that `stored` or `insert` gave, where texts suffice."""
+        (found,) = self._texts(
+            [kind_of(resource_type)], [cast(Row[Any], row)], parameters, publisher
+        )
         return found
 
     def search_texts(
@@ -449,10 +451,10 @@ class Resources(ScimStorage):
         Raises what `insert` raises.
         """
         with self.database.transaction():
-            return self.get(resource_type, self.insert(resource_type, resource))
+            return self.get(resource_type, self.insert(resource_type, resource).id)
 
-    def insert(self, resource_type: ResourceType, resource: Resource[Any]) -> str:
-        """Store a new resource under an id of the directory's own, and return that.
+    def insert(self, resource_type: ResourceType, resource: Resource[Any]) -> Stored:
+        """Store a new resource under an id of the directory's own, and return its row.
 
         Raises `UniquenessException` naming the attribute, and `InvalidValueException` for a member
         that is neither a live user nor a live group.
@@ -482,7 +484,16 @@ class Resources(ScimStorage):
                 ),
                 at,
             )
-            return resource_id
+            return Stored(
+                kind=kind.name,
+                id=resource_id,
+                document=json.dumps(document),
+                created=at,
+                last_modified=at,
+                version=1,
+                granted=bool(turn.begun),
+                nested=bool(moves.nested),
+            )
 
     def update(
         self,
@@ -793,10 +804,8 @@ class Resources(ScimStorage):
 
     def _insert(self, kind: Kind, resource_id: str, document: Document, at: float) -> None:
         columns = kind.columns(document)
-        uniqueness.refuse_taken(self.database, kind, resource_id, columns)
         row = {"id": resource_id, "created": at, "last_modified": at, "version": 1, **columns}
-        with uniqueness.translated(kind), self.database.transaction() as connection:
-            connection.execute(insert(kind.table), row)
+        uniqueness.insert(self.database, kind, row)
 
     def _rewrite(
         self,

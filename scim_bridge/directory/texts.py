@@ -66,6 +66,7 @@ class Publisher(Protocol):
 class Stored:
     """A row with what is told of it beside its document, which is text."""
 
+    kind: str
     id: str
     document: str
     created: float

@@ -104,7 +104,7 @@ class Handler(ScimHandler):
         self,
         request: ScimRequest,
         resource_type: ResourceType,
-        row: Row[Any],
+        row: Row[Any] | texts.Stored,
         parameters: ResponseParameters[Any],
         status: HTTPStatus = HTTPStatus.OK,
     ) -> ScimResponse:
@@ -394,7 +394,7 @@ class Handler(ScimHandler):
         _retried(delete, conditions)
 
     def _create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
-        return self.storage.get(resource_type, self._insert(resource_type, resource))
+        return self.storage.get(resource_type, self._insert(resource_type, resource).id)
 
     def _created(
         self,
@@ -404,17 +404,18 @@ class Handler(ScimHandler):
         parameters: ResponseParameters[Any],
     ) -> ScimResponse:
         """Create a resource, and answer as it is then."""
-        row = self.storage.stored(resource_type, self._insert(resource_type, resource))
+        row = self._insert(resource_type, resource)
         if not _is_group(resource_type):
             # Who is new is in no group.
             parameters = texts.BARE[kind_of(resource_type)]
         return self._text(request, resource_type, row, parameters, HTTPStatus.CREATED)
 
-    def _insert(self, resource_type: ResourceType, resource: Resource[Any]) -> str:
+    def _insert(self, resource_type: ResourceType, resource: Resource[Any]) -> texts.Stored:
         admitted = self.service.admission.creation(resource)
         self.service.entitlements.change(caller(), (), Stated(grants=grants_of(admitted)))
         created = self.storage.insert(resource_type, admitted)
-        self._audit_dropped(admitted.model_copy(update={"id": created}), resource)
+        if resource.unknown_attributes:
+            self._audit_dropped(admitted.model_copy(update={"id": created.id}), resource)
         return created
 
     def _replace(

@@ -99,7 +99,8 @@ class Delivery:
         before = None if write.is_new else self.marks.find(key)
         was_clear = before is None or before.state == "clear"
         wanted = self.intents.of(write, impatient=impatient)
-        for intent in (wanted.own, *wanted.others):
+        self.marks.mark(wanted.own, new=write.is_new)
+        for intent in wanted.others:
             self.marks.mark(intent)
         if request is None:
             return

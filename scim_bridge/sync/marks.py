@@ -126,10 +126,13 @@ class Marks:
 
     # -- Marking --------------------------------------------------------
 
-    def mark(self, intent: Intent) -> Mark:
-        """Mark a resource as pending, raising its generation."""
+    def mark(self, intent: Intent, *, new: bool = False) -> Mark:
+        """Mark a resource as pending, raising its generation.
+
+        `new`: the resource was not there before, so nothing can have marked it.
+        """
         with self.database.transaction() as connection:
-            row = self._row(intent.key)
+            row = None if new else self._row(intent.key)
             if row is None:
                 statement, values = _FIRST[intent.urgent], self._first(intent)
                 marked = connection.execute(statement, values).one()

@@ -813,13 +813,16 @@ def test_the_databases_own_refusal_is_translated(
     """On a database where two writers meet, the unique index decides, and says which attribute."""
     monkeypatch.setattr("scim_bridge.directory.uniqueness.refuse_taken", lambda *_arguments: None)
     add_user(directory, "ada", emails=[{"value": "ada@a.example"}])
+    bob = add_user(directory, "bob")
     with pytest.raises(UniquenessException, match="userName"):
-        add_user(directory, "ada")
+        change(directory, bob, userName="ada")
     with pytest.raises(UniquenessException, match=r"emails\.value"):
-        add_user(directory, "bob", emails=[{"value": "ada@a.example"}])
+        change(directory, bob, emails=[{"value": "ada@a.example"}])
     add_group(directory, "Admins")
+    group = add_group(directory, "Others")
+    group.display_name = "admins"
     with pytest.raises(UniquenessException, match="displayName"):
-        add_group(directory, "admins")
+        directory.update(GROUP, group)
 
 
 def test_the_manager_is_kept_apart(directory: Resources) -> None:
