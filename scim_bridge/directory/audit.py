@@ -130,7 +130,7 @@ def record(
     audit_id = _append(database, {**row, "personal_digest": digest})
     if content is not None:
         database.connection.execute(
-            insert(audit_personal),
+            _PERSONAL,
             {"audit_id": audit_id, "salt": salt, "content": content, "user_name_folded": name},
         )
 
@@ -184,6 +184,8 @@ _ALIKE = (
     "outcome",
     "facts",
 )
+# Made once, since every write says them.
+_ENTRY, _PERSONAL = insert(audit), insert(audit_personal)
 _OF_MEMBERS = lists.for_each_dialect(_of_members)
 
 
@@ -204,7 +206,7 @@ def folded(user_name: str | None) -> str | None:
 
 
 def _append(database: Database, row: dict[str, Any]) -> int:
-    key = database.connection.execute(insert(audit), row).inserted_primary_key
+    key = database.connection.execute(_ENTRY, row).inserted_primary_key
     return int(key[0])  # type: ignore[index]  # an insert of one row always tells its key
 
 

@@ -41,6 +41,7 @@ from sqlalchemy import (
     Subquery,
     Table,
     bindparam,
+    exists,
     func,
     literal,
     null,
@@ -74,7 +75,7 @@ from scim_bridge.directory.kinds import GROUP, USER, Kind, kind_named, kind_of
 from scim_bridge.directory.memberships import NO_MOVES, Moves
 from scim_bridge.directory.pages import Order, Page, page_by_cursor, page_by_index
 from scim_bridge.directory.representation import Provisioning, unprovisioned
-from scim_bridge.directory.tables import groups, users
+from scim_bridge.directory.tables import groups, nestings, users
 from scim_bridge.directory.texts import Publisher, Stored
 from scim_bridge.directory.write import Kind as KindName
 from scim_bridge.directory.write import Write
@@ -113,15 +114,6 @@ class TextPage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupName:
-    """What has to be known of a group before its members are changed."""
-
-    id: str
-    display_name: str
-    version: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class StoredUser:
     """A user's row, live or deleted."""
 
@@ -136,6 +128,10 @@ class StoredUser:
 
 def _unheard(_write: Write) -> None:
     """Nobody needs to act."""
+
+
+def _allowed(_group: Row[Any]) -> None:
+    """Nothing is refused."""
 
 
 def _uuid() -> str:
@@ -358,11 +354,6 @@ class Resources(ScimStorage):
                 ((kind.name, row.id), text) for row, text in zip(of_kind, made, strict=True)
             )
         return [built[row.kind, row.id] for row in rows]
-
-    def group_named(self, group_id: str) -> GroupName:
-        """The name and version of a live group. Raises `NotFoundException`."""
-        row = self._row(GROUP, group_id)
-        return GroupName(id=row.id, display_name=row.display_name, version=row.version)
 
     def find_user(self, user_name: str) -> StoredUser | None:
         """The live user of a name, or else the one deleted last."""
@@ -588,10 +579,12 @@ class Resources(ScimStorage):
         replace: Sequence[str] | None = None,
         expected_version: str | None = None,
         origin: str | None = None,
+        allow: Callable[[Row[Any]], None] = _allowed,
     ) -> int:
         """Change a group's members, and return its version.
 
-        What begins has the origin of who acts, or the one given.
+        What begins has the origin of who acts, or the one given. `allow` is given the group's row
+        before anything is changed, to refuse that.
 
         `replace` states the whole list; then `add` begins memberships and `remove` ends them,
         whoever gave them; an id in both is removed. What `add` and `remove` cost does not depend on
@@ -603,6 +596,7 @@ class Resources(ScimStorage):
         with self.database.transaction():
             row = self._row(GROUP, group_id, locked=True)
             _expect(row, expected_version)
+            allow(row)
             at = self._now()
             write = self._rewrite(
                 GROUP,
@@ -850,7 +844,7 @@ class Resources(ScimStorage):
             named=named,
             replaced=replaced,
             left=left,
-            outer=nesting.outer_groups(self.database, [row.id]) if moves.changed else (),
+            outer=self._outer(row) if moves.changed else (),
             undo=undo,
             **_of_moves(moves),
             **_of_grants(turn),
@@ -858,6 +852,10 @@ class Resources(ScimStorage):
         if changed or named or replaced or turn.revoked:
             self._tell(write, at)
         return write
+
+    def _outer(self, group: Row[Any]) -> tuple[str, ...]:
+        """The groups that a group is in."""
+        return nesting.outer_groups(self.database, [group.id]) if group.nested else ()
 
     def _change(
         self, kind: Kind, row: Row[Any], document: Document, columns: dict[str, Any], at: float
@@ -1124,9 +1122,9 @@ def _live_among(kind: Kind, ids: FromClause) -> Select[Any]:
 # Made once, since they are asked so often: the row of a live resource by its id, and the same for
 # whoever changes it.
 _LIVE = {
-    kind: versions.rows(kind.table).where(
-        kind.table.c.id == bindparam("id"), kind.table.c.deleted_at.is_(None)
-    )
+    kind: versions.rows(kind.table)
+    .add_columns(exists(select(nestings.c.id).where(nesting.CURRENT)).label("nested"))
+    .where(kind.table.c.id == bindparam("id"), kind.table.c.deleted_at.is_(None))
     for kind in (USER, GROUP)
 }
 _LOCKED = {kind: statement.with_for_update() for kind, statement in _LIVE.items()}

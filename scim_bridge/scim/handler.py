@@ -590,10 +590,18 @@ class Handler(ScimHandler):
 
         It comes back with nothing but its version.
         """
-        group = self.storage.group_named(group_id)
-        conditions.check(etag(group), "PATCH")
-        self.service.admission.touch_named(group.display_name)
-        version = self._change_members(group_id, members, etag(group), conditions)
+
+        def allow(group: Row[Any]) -> None:
+            conditions.check(etag(group), "PATCH")
+            self.service.admission.touch_named(group.display_name)
+
+        version = self.storage.change_members(
+            group_id,
+            add=members.add,
+            remove=members.remove,
+            replace=members.replace,
+            allow=allow,
+        )
         meta = Meta(resource_type=resource_type.name, version=etag_of(version))
         return self.service.get_model(resource_type)(id=group_id, meta=meta)
 

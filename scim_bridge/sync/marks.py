@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import (
+    Boolean,
     Float,
     Row,
     Table,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     bindparam,
     case,
     exists,
+    func,
     insert,
     literal,
     not_,
@@ -27,7 +29,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.directory import actor, tables
@@ -45,6 +47,8 @@ LEASE_MARGIN = 10.0
 # Nothing is ever leased or put off for longer than this, in seconds. A time further ahead was
 # written before the database's clock was set back, and must not keep a leaver waiting.
 FURTHEST_AHEAD = 600.0
+# Later than any time.
+FOR_EVER = 1e12
 # A mark names no more requests than this, the last ones.
 MOST_REQUESTS = 20
 
@@ -103,6 +107,16 @@ class Mark:
     lease_no: int
     # The ids of the client requests it goes back to, oldest first.
     requests: tuple[str, ...] = ()
+    # Whether somebody has the resource just now.
+    leased: bool = False
+    # Since when it is marked, since when access waits to be taken away, and when it is due.
+    since: float = 0.0
+    revoking_since: float | None = None
+    next_attempt_at: float = 0.0
+
+
+# Stands for a mark that nobody has read.
+_UNREAD: Any = object()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,20 +140,18 @@ class Marks:
 
     # -- Marking --------------------------------------------------------
 
-    def mark(self, intent: Intent, *, new: bool = False) -> Mark:
+    def mark(self, intent: Intent, *, before: Mark | None = _UNREAD) -> Mark:
         """Mark a resource as pending, raising its generation.
 
-        `new`: the resource was not there before, so nothing can have marked it.
+        `before`: its mark, where it has been read in this transaction; None where there is none.
         """
         with self.database.transaction() as connection:
-            row = None if new else self._row(intent.key)
-            if row is None:
-                statement, values = _FIRST[intent.urgent], self._first(intent)
-                marked = connection.execute(statement, values).one()
+            if before is _UNREAD:
+                before = self.find(intent.key)
+            if before is None:
+                marked = connection.execute(_FIRST[intent.urgent], self._first(intent)).one()
             else:
-                again = update(pending).where(self._is(intent.key))
-                values = self._again(intent, row)
-                marked = connection.execute(again.values(**values).returning(pending)).one()
+                marked = connection.execute(_AGAIN, self._again(intent, before)).one()
             ring(connection)
             return _mark(marked)
 
@@ -156,32 +168,27 @@ class Marks:
             "requests": _requests(intent),
         }
 
-    def _again(self, intent: Intent, row: Row[Any]) -> dict[str, Any]:
-        waiting = row.state != "clear"
+    def _again(self, intent: Intent, before: Mark) -> dict[str, Any]:
+        waiting = before.state != "clear"
         stands = waiting and not intent.reversal
-        urgent = intent.urgent or (stands and row.urgent)
-        due: Any = now() + intent.quiet
-        if intent.quiet and waiting:
-            # A run of writes may not put the delivery off for ever, nor a removal at all.
-            due = (
-                row.next_attempt_at
-                if row.urgent
-                else _earlier(due, row.since + intent.quiet_at_most)
-            )
+        # A run of writes may not put the delivery off for ever, nor a removal at all.
+        held_off = intent.quiet > 0 and waiting
         return {
-            "generation": row.generation + 1,
-            "state": "pending",
-            "since": row.since if waiting else now(),
-            "urgent": urgent,
-            "revoking_since": (row.revoking_since if stands else None)
-            or (now() if intent.urgent else None),
+            "of_target": self.target,
+            "of_kind": intent.key.kind,
+            "of_id": intent.key.id,
+            "since": before.since if waiting else None,
+            "urgent": intent.urgent or (stands and before.urgent),
+            "revoking": intent.urgent,
+            "revoking_since": before.revoking_since if stands else None,
             "take_away": _to_json(
-                merged(_from_json(row.take_away) if stands else NOTHING, intent.take_away)
+                merged(before.take_away if stands else NOTHING, intent.take_away)
             ),
-            "reread": row.reread or intent.reread,
-            "attempts": 0,
-            "next_attempt_at": due,
-            "requests": _requests(intent, *(row.requests if waiting else ())),
+            "reread": before.reread or intent.reread,
+            "due": before.next_attempt_at if held_off and before.urgent else None,
+            "quiet": intent.quiet,
+            "latest": before.since + intent.quiet_at_most if held_off else FOR_EVER,
+            "requests": _requests(intent, *(before.requests if waiting else ())),
         }
 
     def wake(self, *states: State) -> int:
@@ -488,8 +495,15 @@ class Marks:
         )
 
 
+def _come(when: ColumnElement[float]) -> ColumnElement[bool]:
+    """Whether a time has come, or can only be one of a clock that has been set back since."""
+    return or_(when <= now(), when > now() + FURTHEST_AHEAD)
+
+
+_FREE = or_(pending.c.leased_until.is_(None), _come(pending.c.leased_until))
+
 # Made once, since every write asks for marks and makes some.
-_MARK = select(pending).where(
+_MARK = select(pending, not_(_FREE).label("leased")).where(
     pending.c.target == bindparam("target"),
     pending.c.kind == bindparam("kind"),
     pending.c.resource_id == bindparam("resource_id"),
@@ -515,6 +529,41 @@ def _first(*, urgent: bool) -> ReturningInsert[Any]:
 _FIRST = {urgent: _first(urgent=urgent) for urgent in (False, True)}
 
 
+def _next() -> ReturningUpdate[Any]:
+    """The mark of a resource that had one before."""
+    given = {
+        name: bindparam(name, type_=pending.c[name].type)
+        for name in ("urgent", "take_away", "reread", "requests")
+    }
+    quiet_over = now() + bindparam("quiet", type_=Float)
+    latest = bindparam("latest", type_=Float)
+    revoking = case((bindparam("revoking", type_=Boolean), now()))
+    return (
+        update(pending)
+        .where(
+            pending.c.target == bindparam("of_target"),
+            pending.c.kind == bindparam("of_kind"),
+            pending.c.resource_id == bindparam("of_id"),
+        )
+        .values(
+            **given,
+            generation=pending.c.generation + 1,
+            state="pending",
+            since=func.coalesce(bindparam("since", type_=Float), now()),
+            revoking_since=func.coalesce(bindparam("revoking_since", type_=Float), revoking),
+            attempts=0,
+            next_attempt_at=func.coalesce(
+                bindparam("due", type_=Float),
+                case((quiet_over < latest, quiet_over), else_=latest),
+            ),
+        )
+        .returning(pending)
+    )
+
+
+_AGAIN = _next()
+
+
 def merged(one: TakeAway, other: TakeAway) -> TakeAway:
     """Both intents at once. Nothing that was to be taken away is forgotten."""
     return TakeAway(
@@ -536,6 +585,10 @@ def _mark(row: Row[Any]) -> Mark:
         attempts=row.attempts,
         lease_no=row.lease_no,
         requests=tuple(row.requests),
+        leased=bool(getattr(row, "leased", False)),
+        since=row.since,
+        revoking_since=row.revoking_since,
+        next_attempt_at=row.next_attempt_at,
     )
 
 
@@ -566,17 +619,6 @@ def _from_json(value: Any) -> TakeAway:
     )
 
 
-def _earlier(one: Any, other: float) -> Any:
-    limit = literal(other)
-    return case((one < limit, one), else_=limit)
-
-
-def _come(when: ColumnElement[float]) -> ColumnElement[bool]:
-    """Whether a time has come, or can only be one of a clock that has been set back since."""
-    return or_(when <= now(), when > now() + FURTHEST_AHEAD)
-
-
-_FREE = or_(pending.c.leased_until.is_(None), _come(pending.c.leased_until))
 _NO_REMOVALS: dict[str, Any] = {
     "urgent": False,
     "revoking_since": None,
