@@ -16,6 +16,7 @@ from sqlalchemy import (
     Float,
     Row,
     Table,
+    Update,
     and_,
     bindparam,
     case,
@@ -174,9 +175,7 @@ class Marks:
         # A run of writes may not put the delivery off for ever, nor a removal at all.
         held_off = intent.quiet > 0 and waiting
         return {
-            "of_target": self.target,
-            "of_kind": intent.key.kind,
-            "of_id": intent.key.id,
+            **self._of(intent.key),
             "since": before.since if waiting else None,
             "urgent": intent.urgent or (stands and before.urgent),
             "revoking": intent.urgent,
@@ -293,21 +292,7 @@ class Marks:
         must then be read again before anything is planned.
         """
         with self.database.transaction() as connection:
-            number = connection.scalar(
-                update(pending)
-                .where(
-                    self._is(key),
-                    pending.c.state != "clear",
-                    _FREE,
-                    running(),
-                )
-                .values(
-                    lease_no=pending.c.lease_no + 1,
-                    leased_until=now() + self.lease_seconds,
-                    reread=or_(pending.c.reread, pending.c.leased_until.is_not(None)),
-                )
-                .returning(pending.c.lease_no)
-            )
+            number = connection.scalar(_CLAIM, {**self._of(key), "seconds": self.lease_seconds})
             return None if number is None else Lease(key=key, number=number)
 
     def renew(self, lease: Lease) -> None:
@@ -316,13 +301,8 @@ class Marks:
         Called first in each transaction that records something under the lease.
         """
         with self.database.transaction() as connection:
-            result = connection.execute(
-                update(pending)
-                .where(self._is(lease.key), pending.c.lease_no == lease.number)
-                .where(pending.c.leased_until.is_not(None))
-                .values(leased_until=now() + self.lease_seconds)
-            )
-            if result.rowcount != 1:
+            held = {**self._of(lease.key), "number": lease.number, "seconds": self.lease_seconds}
+            if connection.execute(_RENEW, held).rowcount != 1:
                 raise LeaseLost(f"{lease.key.kind} {lease.key.id} was taken over")
 
     def settle(
@@ -342,6 +322,8 @@ class Marks:
         after `mark` was read: somebody must look again.
         """
         with self.database.transaction() as connection:
+            if state == "clear" and self._cleared(lease, mark):
+                return True
             self.renew(lease)
             current = self.read(lease.key)
             if current.generation != mark.generation:
@@ -357,6 +339,17 @@ class Marks:
                 update(pending).where(self._is(lease.key)).values(leased_until=None, **values)
             )
             return current.generation == mark.generation
+
+    def _cleared(self, lease: Lease, mark: Mark) -> bool:
+        """Clear a mark that is as it was read, and give its lease back. False if it is not."""
+        as_read = {
+            **self._of(lease.key),
+            "number": lease.number,
+            "read": mark.generation,
+            "nothing": _to_json(NOTHING),
+            "no_requests": [],
+        }
+        return self.database.connection.execute(_CLEAR, as_read).rowcount == 1
 
     def postpone(
         self,
@@ -484,8 +477,11 @@ class Marks:
         return [_mark(row) for row in rows]
 
     def _row(self, key: Key) -> Row[Any] | None:
-        asked = {"target": self.target, "kind": key.kind, "resource_id": key.id}
-        return self.database.connection.execute(_MARK, asked).one_or_none()
+        return self.database.connection.execute(_MARK, self._of(key)).one_or_none()
+
+    def _of(self, key: Key) -> dict[str, Any]:
+        """Whose mark the statements below are about."""
+        return {"of_target": self.target, "of_kind": key.kind, "of_id": key.id}
 
     def _is(self, key: Key) -> ColumnElement[bool]:
         return and_(
@@ -503,11 +499,25 @@ def _come(when: ColumnElement[float]) -> ColumnElement[bool]:
 _FREE = or_(pending.c.leased_until.is_(None), _come(pending.c.leased_until))
 
 # Made once, since every write asks for marks and makes some.
-_MARK = select(pending, not_(_FREE).label("leased")).where(
-    pending.c.target == bindparam("target"),
-    pending.c.kind == bindparam("kind"),
-    pending.c.resource_id == bindparam("resource_id"),
+_THIS = and_(
+    pending.c.target == bindparam("of_target"),
+    pending.c.kind == bindparam("of_kind"),
+    pending.c.resource_id == bindparam("of_id"),
 )
+_MARK = select(pending, not_(_FREE).label("leased")).where(_THIS)
+_LEASED_UNTIL = now() + bindparam("seconds", type_=Float)
+_CLAIM = (
+    update(pending)
+    .where(_THIS, pending.c.state != "clear", _FREE, running())
+    .values(
+        lease_no=pending.c.lease_no + 1,
+        leased_until=_LEASED_UNTIL,
+        reread=or_(pending.c.reread, pending.c.leased_until.is_not(None)),
+    )
+    .returning(pending.c.lease_no)
+)
+_HELD = and_(_THIS, pending.c.lease_no == bindparam("number"), pending.c.leased_until.is_not(None))
+_RENEW = update(pending).where(_HELD).values(leased_until=_LEASED_UNTIL)
 
 
 def _first(*, urgent: bool) -> ReturningInsert[Any]:
@@ -540,11 +550,7 @@ def _next() -> ReturningUpdate[Any]:
     revoking = case((bindparam("revoking", type_=Boolean), now()))
     return (
         update(pending)
-        .where(
-            pending.c.target == bindparam("of_target"),
-            pending.c.kind == bindparam("of_kind"),
-            pending.c.resource_id == bindparam("of_id"),
-        )
+        .where(_THIS)
         .values(
             **given,
             generation=pending.c.generation + 1,
@@ -633,3 +639,17 @@ _CLEARED: dict[str, Any] = {
     "denied": None,
     "requests": [],
 }
+
+
+def _clear() -> Update:
+    """A mark that is as it was read is cleared, and its lease given back."""
+    values: dict[str, Any] = {
+        **_CLEARED,
+        "take_away": bindparam("nothing", type_=pending.c.take_away.type),
+        "requests": bindparam("no_requests", type_=pending.c.requests.type),
+    }
+    unchanged = pending.c.generation == bindparam("read")
+    return update(pending).where(_HELD, unchanged).values(leased_until=None, **values)
+
+
+_CLEAR = _clear()
