@@ -261,7 +261,7 @@ def problems_of_user(document: Mapping[str, Any]) -> tuple[Problem, ...]:
     userName, givenName and familyName are required; these, displayName and the e-mail that would
     be sent must be values it takes. Nothing else stands in the way: see `Projection.withheld`.
     """
-    if _is_accepted(document):
+    if is_accepted(document):
         return ()
     slim = _slimmed(document)
     user = _filled(slim)
@@ -271,10 +271,10 @@ def problems_of_user(document: Mapping[str, Any]) -> tuple[Problem, ...]:
     return _sorted_out(_ACCEPTED_USER, user)[1]
 
 
-def _is_accepted(document: Mapping[str, Any]) -> bool:
+def is_accepted(document: Mapping[str, Any]) -> bool:
     """Whether a user's document has what is required, and nothing in it can be refused.
 
-    What most documents are, known without a schema.
+    What most documents are, known without a schema: by userName, name, displayName and emails.
     """
     name = document.get("name")
     if not isinstance(name, Mapping) or not USER_NAME.takes(_said(document.get("userName"))):
