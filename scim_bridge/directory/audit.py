@@ -21,9 +21,9 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import FromClause, Insert, bindparam, insert, select
 
-from scim_bridge.directory import comparison
+from scim_bridge.directory import comparison, lists
 from scim_bridge.directory.actor import causes, current
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.tables import audit, audit_personal
@@ -130,7 +130,7 @@ def record(
     audit_id = _append(database, {**row, "personal_digest": digest})
     if content is not None:
         database.connection.execute(
-            insert(audit_personal),
+            _PERSONAL,
             {"audit_id": audit_id, "salt": salt, "content": content, "user_name_folded": name},
         )
 
@@ -154,16 +154,39 @@ def record_members(
     about = _row(
         action=action,
         kind="user",
-        resource_id=None,
         related_id=group_id,
         outcome=outcome,
         facts=facts,
         target_request_id=target_request_id,
         at=clock(),
     )
-    rows = [{**about, "resource_id": member} for member in members]
-    if rows:
-        database.connection.execute(insert(audit), rows)
+    named = list(members)
+    if named:
+        statement = lists.on(database, _OF_MEMBERS)
+        database.connection.execute(statement, {**about, "ids": lists.as_value(named)})
+
+
+def _of_members(ids: FromClause) -> Insert:
+    """An entry for each of a list, in its order; all that differs is whom it is about."""
+    told = {name: bindparam(name, type_=audit.c[name].type) for name in _ALIKE}
+    entries = select(ids.c.value, *told.values()).order_by(ids.c.key)
+    return insert(audit).from_select(("resource_id", *told), entries)
+
+
+_ALIKE = (
+    "at",
+    "actor",
+    "action",
+    "kind",
+    "related_id",
+    "request_id",
+    "target_request_id",
+    "outcome",
+    "facts",
+)
+# Made once, since every write says them.
+_ENTRY, _PERSONAL = insert(audit), insert(audit_personal)
+_OF_MEMBERS = lists.for_each_dialect(_of_members)
 
 
 def canonical(value: object) -> str:
@@ -183,7 +206,7 @@ def folded(user_name: str | None) -> str | None:
 
 
 def _append(database: Database, row: dict[str, Any]) -> int:
-    key = database.connection.execute(insert(audit), row).inserted_primary_key
+    key = database.connection.execute(_ENTRY, row).inserted_primary_key
     return int(key[0])  # type: ignore[index]  # an insert of one row always tells its key
 
 

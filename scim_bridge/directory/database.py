@@ -30,6 +30,8 @@ from scim_bridge.settings import Database as DatabaseSettings
 SQLITE_BUSY_SECONDS = 10
 # The same on PostgreSQL.
 POSTGRESQL_BUSY_SECONDS = 10
+# How many pages of 4 KiB the log of commits holds before a commit brings them into the file.
+SQLITE_CHECKPOINT_PAGES = 8_000
 # How long a server of PostgreSQL may take to accept a connection, in seconds.
 CONNECT_SECONDS = 10
 # After how long of doing nothing a writer on PostgreSQL is taken for lost, in seconds.
@@ -79,6 +81,7 @@ def _open_sqlite(url: str) -> Engine:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {SQLITE_CHECKPOINT_PAGES}")
         comparison.register(connection)
 
     @event.listens_for(engine, "begin")
@@ -196,9 +199,13 @@ class Database:
         return getattr(self._local, "connection", None) is not None
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """Write. Commits when the outermost block ends well, else rolls everything back."""
-        with self._outermost(writes=True) as connection:
+    def transaction(self, *, durable: bool = True) -> Iterator[Connection]:
+        """Write. Commits when the outermost block ends well, else rolls everything back.
+
+        What is not `durable` may be forgotten when the machine loses its power: nobody waits for
+        the disk. The next durable commit brings it there as well.
+        """
+        with self._outermost(writes=True, durable=durable) as connection:
             yield connection
 
     def reading(self) -> AbstractContextManager[Connection]:
@@ -219,17 +226,19 @@ class Database:
             act()
 
     @contextmanager
-    def _outermost(self, *, writes: bool) -> Iterator[Connection]:
+    def _outermost(self, *, writes: bool, durable: bool = True) -> Iterator[Connection]:
         if self.in_transaction:
             if writes and not self._local.writes:
                 raise RuntimeError("only reading: a write must begin as one")
             yield self.connection
             return
-        with translated(), self.engine.connect() as raw:
+        with translated(), self.engine.connect() as raw, _unsynced(raw, durable=durable):
             connection = raw.execution_options(writes=writes)
             acts: list[Callable[[], None]] = []
             self._local.after_commit = acts
             with connection.begin():
+                if not durable and connection.dialect.name == "postgresql":
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
                 self._local.connection, self._local.writes = connection, writes
                 try:
                     yield connection
@@ -253,6 +262,21 @@ class Database:
         if self.engine.dialect.name != "sqlite" or not database or database == ":memory:":
             return None
         return Path(database)
+
+
+@contextmanager
+def _unsynced(connection: Connection, *, durable: bool) -> Iterator[None]:
+    """Let SQLite not wait for the disk in the transaction of the block, unless it is durable."""
+    if durable or connection.dialect.name != "sqlite":
+        yield
+        return
+    # Outside of a transaction, where SQLAlchemy would begin one.
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA synchronous = NORMAL")
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA synchronous = FULL")
 
 
 def connect(settings: DatabaseSettings) -> Database:

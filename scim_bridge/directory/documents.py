@@ -19,7 +19,12 @@ from scim2_models import (
 )
 
 from scim_bridge.directory.comparison import folded, normalized
-from scim_bridge.directory.entitlements import NamedGrant, grants_in, without_grants
+from scim_bridge.directory.entitlements import (
+    EXTENSIONS,
+    NamedGrant,
+    grants_in,
+    without_grants,
+)
 
 ENTERPRISE = str(EnterpriseUser.__schema__)
 
@@ -57,12 +62,12 @@ def _without_members(resource: Resource[Any]) -> Resource[Any]:
 
 def grants_of(resource: Resource[Any]) -> tuple[NamedGrant, ...]:
     """What a resource says that it is granted."""
-    # Only the extensions: a group may have many members.
+    # Only those extensions: a group may have many members.
     return grants_in(
         {
             schema: extension.model_dump(scim_ctx=Context.DEFAULT)
             for schema, model in resource.get_extension_models().items()
-            if (extension := getattr(resource, model.__name__)) is not None
+            if schema in EXTENSIONS and (extension := getattr(resource, model.__name__)) is not None
         }
     )
 

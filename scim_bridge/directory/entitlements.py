@@ -21,6 +21,8 @@ APPLICATIONS = "applications"
 PROVISIONING = "provisioning"
 
 _EXTENSIONS: dict[Kind, str] = {"user": USER_EXTENSION, "group": GROUP_EXTENSION}
+# Those that name grants.
+EXTENSIONS = frozenset(_EXTENSIONS.values())
 _NOT_IN_THE_DOCUMENT = (ACCOUNT_ASSIGNMENTS, APPLICATIONS, PROVISIONING)
 
 

@@ -56,7 +56,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import cast as sql_cast
 
-from scim_bridge.directory import comparison, tables
+from scim_bridge.directory import comparison, tables, versions
 from scim_bridge.directory.entitlements import (
     ACCOUNT_ASSIGNMENTS,
     APPLICATIONS,
@@ -350,7 +350,7 @@ class _Attributes:
             case "lastModified":
                 return _ready(columns.last_modified)
             case "version":
-                return _ready('W/"' + sql_cast(columns.version, Text) + '"')
+                return _ready('W/"' + sql_cast(versions.shown(self.table), Text) + '"')
             case _:
                 # The location depends on the URL a client uses.
                 raise _not_stored(binding)

@@ -7,7 +7,7 @@ a group changed has no row of its own: the membership's row tells of it.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import JSON, bindparam, insert, select
 
 from scim_bridge.directory import actor
 from scim_bridge.directory.database import Database
@@ -34,7 +34,7 @@ def record(database: Database, write: Write, *, at: float) -> None:
     acting = actor.current()
     with database.transaction() as connection:
         connection.execute(
-            insert(history),
+            _RECORD,
             {
                 "kind": write.kind,
                 "resource_id": write.id,
@@ -42,11 +42,23 @@ def record(database: Database, write: Write, *, at: float) -> None:
                 "at": at,
                 "actor": acting.name,
                 "request_id": acting.request_id,
-                # Left out where there is none: None would be stored as the JSON null.
-                **({} if write.before is None else {"before": write.before}),
-                **({} if write.after is None else {"after": write.after}),
+                "before": write.before,
+                "after": write.after,
             },
         )
+
+
+# Made once, since every write says it. Where there is no document, there is no JSON null either.
+_DOCUMENT = JSON(none_as_null=True)
+_RECORD = insert(history).values(
+    {
+        column.name: bindparam(
+            column.name, type_=_DOCUMENT if column.name in ("before", "after") else column.type
+        )
+        for column in history.c
+        if column.name != "id"
+    }
+)
 
 
 def versions(

@@ -6,13 +6,27 @@ and costs what the set costs, whatever the size of the group.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, not_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    FromClause,
+    Insert,
+    Text,
+    bindparam,
+    exists,
+    func,
+    insert,
+    not_,
+    select,
+    update,
+)
 
+from scim_bridge.directory import lists
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.prepared import Prepared, among, as_list
-from scim_bridge.directory.tables import groups, memberships
+from scim_bridge.directory.tables import groups, memberships, users
 
 # The origin of what a rule gives begins with this. Whatever else gave a membership, a client may
 # take away.
@@ -74,45 +88,68 @@ class Membership:
     indirect: bool = False
 
 
-# Made once, since every addition asks and says it.
-_PRESENT = select(_columns.member_id).where(
-    _columns.group_id == bindparam("group"),
-    _columns.member_id.in_(bindparam("ids", expanding=True)),
-    CURRENT,
-    _GIVEN,
+def _beginning(ids: FromClause, *unless: ColumnElement[bool]) -> Insert:
+    """Memberships of a group for those of a list who are live users, in its order."""
+    begun = (
+        select(
+            bindparam("group", type_=Text),
+            ids.c.value,
+            bindparam("origin", type_=Text),
+            bindparam("at", type_=Float),
+        )
+        .join_from(ids, users, users.c.id == ids.c.value)
+        .where(users.c.deleted_at.is_(None), *unless)
+        .order_by(ids.c.key)
+    )
+    return insert(memberships).from_select(("group_id", "member_id", "origin", "valid_from"), begun)
+
+
+def _given_none(ids: FromClause) -> ColumnElement[bool]:
+    """Whether one of a list has no membership that was given: a rule's stands apart."""
+    rows = memberships.alias("present")
+    given = exists().where(
+        rows.c.group_id == bindparam("group"),
+        rows.c.member_id == ids.c.value,
+        rows.c.valid_to.is_(None),
+        not_(rows.c.origin.startswith(RULE)),
+    )
+    return not_(given)
+
+
+# Made once, since every addition says it.
+_ADD = lists.for_each_dialect(
+    lambda ids: _beginning(ids, _given_none(ids)).returning(memberships.c.id, _columns.member_id)
 )
-_BEGIN = insert(memberships).returning(memberships.c.id)
+_FILL = lists.for_each_dialect(
+    lambda ids: _beginning(ids).execution_options(preserve_rowcount=True)
+)
 
 
 def add(
     database: Database, group_id: str, member_ids: Iterable[str], origin: str, *, at: float
 ) -> Moves:
-    """Begin a membership for everyone who has none that was given: a rule's stands apart."""
+    """Begin a membership for every live user who has none that was given: a rule's stands apart."""
+    told = {
+        "group": group_id,
+        "ids": lists.as_value(dict.fromkeys(member_ids)),
+        "origin": origin,
+        "at": at,
+    }
     with database.transaction() as connection:
-        new: list[str] = []
-        for chunk in chunks(dict.fromkeys(member_ids)):
-            among = {"group": group_id, "ids": chunk}
-            present = set(connection.scalars(_PRESENT, among))
-            new += [member_id for member_id in chunk if member_id not in present]
-        if not new:
-            return NO_MOVES
-        begun = connection.scalars(
-            _BEGIN,
-            [_row(group_id, member_id, origin, at) for member_id in new],
-        )
-        return Moves(added=tuple(new), rows=tuple(begun))
+        # In the order in which they came: PostgreSQL returns them in any.
+        begun = sorted(map(tuple, connection.execute(lists.on(database, _ADD), told)))
+    return Moves(
+        added=tuple(member_id for _, member_id in begun), rows=tuple(row for row, _ in begun)
+    )
 
 
 def fill(
     database: Database, group_id: str, member_ids: Sequence[str], origin: str, *, at: float
-) -> Moves:
-    """Begin the first memberships of a new group. Which rows they are is not told."""
-    if not member_ids:
-        return NO_MOVES
+) -> int:
+    """Begin the first memberships of a new group, for live users. Returns how many."""
+    told = {"group": group_id, "ids": lists.as_value(member_ids), "origin": origin, "at": at}
     with database.transaction() as connection:
-        rows = [_row(group_id, member_id, origin, at) for member_id in member_ids]
-        connection.execute(insert(memberships), rows)
-    return Moves(added=tuple(member_ids))
+        return connection.execute(lists.on(database, _FILL), told).rowcount
 
 
 def remove(database: Database, group_id: str, member_ids: Iterable[str], *, at: float) -> Moves:
@@ -255,16 +292,6 @@ def _end(
         )
         # In the order in which they came: PostgreSQL returns them in any.
         return list(dict.fromkeys(one for _, one in sorted(map(tuple, ended))))
-
-
-def _row(group_id: str, member_id: str, origin: str, at: float) -> dict[str, Any]:
-    return {
-        "group_id": group_id,
-        "member_id": member_id,
-        "origin": origin,
-        "valid_from": at,
-        "valid_to": None,
-    }
 
 
 def chunks(values: Iterable[_T]) -> Iterator[list[_T]]:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from scim2_models import Path, Resource, ResponseParameters
 from sqlalchemy import ColumnElement, Row
 
-from scim_bridge.directory import assignments, memberships, nesting
+from scim_bridge.directory import assignments, memberships, nesting, versions
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.documents import Document
 from scim_bridge.directory.entitlements import PROVISIONING, NamedGrant, as_json, extension_of
@@ -61,7 +61,8 @@ def etag_of(version: int) -> str:
 def columns(kind: Kind) -> tuple[ColumnElement[Any], ...]:
     """The columns of a row that a resource is made of."""
     table = kind.table.c
-    return table.id, table.document, table.created, table.last_modified, table.version
+    version = versions.shown(kind.table).label("version")
+    return table.id, table.document, table.created, table.last_modified, version
 
 
 def resources(

@@ -5,12 +5,14 @@ longer sees it. A change is written, recorded in the history and told to whoever
 one transaction.
 """
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
@@ -39,8 +41,8 @@ from sqlalchemy import (
     Subquery,
     Table,
     bindparam,
+    exists,
     func,
-    insert,
     literal,
     null,
     select,
@@ -54,11 +56,13 @@ from scim_bridge.directory import (
     audit,
     filters,
     history,
+    lists,
     memberships,
     nesting,
     representation,
     texts,
     uniqueness,
+    versions,
 )
 from scim_bridge.directory.assignments import NO_TURN, Turn
 from scim_bridge.directory.audit import Action
@@ -73,7 +77,7 @@ from scim_bridge.directory.pages import Order, Page, page_by_cursor, page_by_ind
 from scim_bridge.directory.plain_searches import PlainSearch, plain_search
 from scim_bridge.directory.prepared import Prepared
 from scim_bridge.directory.representation import Provisioning, unprovisioned
-from scim_bridge.directory.tables import groups, users
+from scim_bridge.directory.tables import groups, nestings, users
 from scim_bridge.directory.texts import Publisher, Stored
 from scim_bridge.directory.write import Kind as KindName
 from scim_bridge.directory.write import Write
@@ -112,15 +116,6 @@ class TextPage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupName:
-    """What has to be known of a group before its members are changed."""
-
-    id: str
-    display_name: str
-    version: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class StoredUser:
     """A user's row, live or deleted."""
 
@@ -135,6 +130,10 @@ class StoredUser:
 
 def _unheard(_write: Write) -> None:
     """Nobody needs to act."""
+
+
+def _allowed(_group: Row[Any]) -> None:
+    """Nothing is refused."""
 
 
 def _uuid() -> str:
@@ -310,7 +309,7 @@ class Resources(ScimStorage):
         parameters: ResponseParameters[Any],
         publisher: Publisher,
     ) -> str:
-        """The text of a row that `stored` gave, for parameters for which texts suffice."""
+        """The text of a row that `stored` or `insert` gave, where texts suffice."""
         (found,) = self._texts_of(kind_of(resource_type), [row], parameters, publisher)
         return found
 
@@ -372,17 +371,11 @@ class Resources(ScimStorage):
             self.database, kind, model, rows, parameters, publisher, self.provisioning
         )
 
-    def group_named(self, group_id: str) -> GroupName:
-        """The name and version of a live group. Raises `NotFoundException`."""
-        row = self._row(GROUP, group_id)
-        return GroupName(id=row.id, display_name=row.display_name, version=row.version)
-
     def find_user(self, user_name: str) -> StoredUser | None:
         """The live user of a name, or else the one deleted last."""
         with self.database.reading() as connection:
             row = connection.execute(
-                select(*(users.c[field.name] for field in fields(StoredUser)))
-                .where(users.c.user_name_folded == folded(user_name))
+                _STORED_USER.where(users.c.user_name_folded == folded(user_name))
                 .order_by(users.c.deleted_at.is_not(None), users.c.deleted_at.desc())
                 .limit(1)
             ).first()
@@ -465,10 +458,10 @@ class Resources(ScimStorage):
         Raises what `insert` raises.
         """
         with self.database.transaction():
-            return self.get(resource_type, self.insert(resource_type, resource))
+            return self.get(resource_type, self.insert(resource_type, resource).id)
 
-    def insert(self, resource_type: ResourceType, resource: Resource[Any]) -> str:
-        """Store a new resource under an id of the directory's own, and return that.
+    def insert(self, resource_type: ResourceType, resource: Resource[Any]) -> Stored:
+        """Store a new resource under an id of the directory's own, and return its row.
 
         Raises `UniquenessException` naming the attribute, and `InvalidValueException` for a member
         that is neither a live user nor a live group.
@@ -498,7 +491,15 @@ class Resources(ScimStorage):
                 ),
                 at,
             )
-            return resource_id
+            return Stored(
+                id=resource_id,
+                document=json.dumps(document),
+                created=at,
+                last_modified=at,
+                version=1,
+                granted=bool(turn.begun),
+                nested=bool(moves.nested),
+            )
 
     def update(
         self,
@@ -593,10 +594,12 @@ class Resources(ScimStorage):
         replace: Sequence[str] | None = None,
         expected_version: str | None = None,
         origin: str | None = None,
+        allow: Callable[[Row[Any]], None] = _allowed,
     ) -> int:
         """Change a group's members, and return its version.
 
-        What begins has the origin of who acts, or the one given.
+        What begins has the origin of who acts, or the one given. `allow` is given the group's row
+        before anything is changed, to refuse that.
 
         `replace` states the whole list; then `add` begins memberships and `remove` ends them,
         whoever gave them; an id in both is removed. What `add` and `remove` cost does not depend on
@@ -608,6 +611,7 @@ class Resources(ScimStorage):
         with self.database.transaction():
             row = self._row(GROUP, group_id, locked=True)
             _expect(row, expected_version)
+            allow(row)
             at = self._now()
             write = self._rewrite(
                 GROUP,
@@ -735,7 +739,7 @@ class Resources(ScimStorage):
         """
         with self.database.transaction() as connection:
             row = connection.execute(
-                select(users).where(users.c.id == user_id).with_for_update()
+                versions.rows(users).where(users.c.id == user_id).with_for_update()
             ).one()
             if row.deleted_at is None:
                 # The deactivation never took effect, so its date must not cost the memberships.
@@ -750,13 +754,13 @@ class Resources(ScimStorage):
                 raise OperatorError(
                     f"user {user_id} cannot come back: {error.detail} by somebody else"
                 ) from error
+            self._set(USER, user_id, last_modified=at, **columns)
             back = memberships.reopen_member(self.database, user_id, ended_at=row.deleted_at, at=at)
             outer = nesting.outer_groups(self.database, back)
             self._raise_groups(back, at)
             again = assignments.reopen(
                 self.database, "user", user_id, ended_at=row.deleted_at, at=at
             )
-            self._set(USER, user_id, version=row.version + 1, last_modified=at, **columns)
             self._tell(
                 Write(
                     kind="user",
@@ -809,10 +813,8 @@ class Resources(ScimStorage):
 
     def _insert(self, kind: Kind, resource_id: str, document: Document, at: float) -> None:
         columns = kind.columns(document)
-        uniqueness.refuse_taken(self.database, kind, resource_id, columns)
         row = {"id": resource_id, "created": at, "last_modified": at, "version": 1, **columns}
-        with uniqueness.translated(kind), self.database.transaction() as connection:
-            connection.execute(insert(kind.table), row)
+        uniqueness.insert(self.database, kind, row)
 
     def _rewrite(
         self,
@@ -857,7 +859,7 @@ class Resources(ScimStorage):
             named=named,
             replaced=replaced,
             left=left,
-            outer=nesting.outer_groups(self.database, [row.id]) if moves.changed else (),
+            outer=self._outer(row) if moves.changed else (),
             undo=undo,
             **_of_moves(moves),
             **_of_grants(turn),
@@ -865,6 +867,10 @@ class Resources(ScimStorage):
         if changed or named or replaced or turn.revoked:
             self._tell(write, at)
         return write
+
+    def _outer(self, group: Row[Any]) -> tuple[str, ...]:
+        """The groups that a group is in."""
+        return nesting.outer_groups(self.database, [group.id]) if group.nested else ()
 
     def _change(
         self, kind: Kind, row: Row[Any], document: Document, columns: dict[str, Any], at: float
@@ -878,7 +884,7 @@ class Resources(ScimStorage):
             left = self._leave_on_return(row, document, at)
         elif columns["display_name"] != row.display_name:
             self._raise_members([row.id])
-        self._set(kind, row.id, version=row.version + 1, last_modified=at, **changes)
+        self._set(kind, row.id, last_modified=at, **changes)
         return left
 
     def _leave_on_return(self, row: Row[Any], document: Document, at: float) -> tuple[str, ...]:
@@ -922,11 +928,11 @@ class Resources(ScimStorage):
             self._raise_groups(left, at)
         else:
             outer = nesting.outer_groups(self.database, [row.id])
-            self._raise_members([row.id])
             emptied, left = nesting.end_group(self.database, row.id, at=at)
+            self._raise_members(emptied.unnested)
             moves = memberships.end_group(self.database, row.id, at=at).then(emptied)
             self._raise_groups(left, at)
-        self._set(kind, row.id, version=row.version + 1, last_modified=at, deleted_at=at)
+        self._set(kind, row.id, last_modified=at, deleted_at=at)
         write = Write(
             kind=kind.name,
             id=row.id,
@@ -967,26 +973,21 @@ class Resources(ScimStorage):
         self.written(write)
 
     def _set(self, kind: Kind, resource_id: str, **values: Any) -> None:
-        statement = update(kind.table).where(kind.table.c.id == bindparam("changed"))
+        """Write values of a row's next version."""
         with uniqueness.translated(kind), self.database.transaction() as connection:
-            connection.execute(statement, {"changed": resource_id, **values})
-
-    def _raise_users(self, user_ids: Collection[str]) -> None:
-        """Raise the versions of users whose groups changed."""
-        if not user_ids:
-            return
-        with self.database.transaction() as connection:
-            for chunk in memberships.chunks(user_ids):
-                connection.execute(_RAISE_USERS, {"ids": chunk})
+            connection.execute(_NEXT[kind], {"changed": resource_id, **values})
 
     def _raise_moved(self, moves: Moves) -> None:
-        """Raise the versions of users who see other groups after moves."""
-        self._raise_users(moves.everyone)
-        if moves.nested or moves.unnested:
-            self._raise_members([*moves.nested, *moves.unnested])
+        """Raise the versions of users who see other groups since groups were put into groups.
+
+        Memberships of their own raise them without this: `scim_bridge.directory.versions`.
+        """
+        self._raise_members([*moves.nested, *moves.unnested])
 
     def _raise_members(self, group_ids: Collection[str]) -> None:
         """Raise the versions of the members of groups, who see the names of those."""
+        if not group_ids:
+            return
         with self.database.transaction() as connection:
             for chunk in memberships.chunks(group_ids):
                 within = nesting.people_of(chunk)
@@ -1041,18 +1042,28 @@ class Resources(ScimStorage):
     def _add(
         self, group_id: str, member_ids: Sequence[str], at: float, *, origin: str | None = None
     ) -> Moves:
-        people, inner = self._told_apart(group_id, member_ids)
         origin = origin or actor.current().name
-        moves = memberships.add(self.database, group_id, people, origin, at=at)
+        if not member_ids:
+            return NO_MOVES
+        moves = memberships.add(self.database, group_id, member_ids, origin, at=at)
+        if len(moves.added) == len(member_ids):
+            return moves
+        # The others are members already, or no users.
+        _, inner = self._told_apart(group_id, member_ids)
         if not inner:
             return moves
         return moves.then(nesting.add(self.database, group_id, inner, origin, at=at))
 
     def _fill(self, group_id: str, member_ids: Sequence[str], at: float) -> Moves:
         """Give a new group its members."""
-        people, inner = self._told_apart(group_id, member_ids)
+        if not member_ids:
+            return NO_MOVES
         origin = actor.current().name
-        moves = memberships.fill(self.database, group_id, people, origin, at=at)
+        filled = memberships.fill(self.database, group_id, member_ids, origin, at=at)
+        if filled == len(member_ids):
+            return Moves(added=tuple(member_ids))
+        people, inner = self._told_apart(group_id, member_ids)
+        moves = Moves(added=tuple(people))
         return moves.then(nesting.add(self.database, group_id, inner, origin, at=at))
 
     def _replace(self, group_id: str, member_ids: Sequence[str], at: float) -> Moves:
@@ -1068,10 +1079,10 @@ class Resources(ScimStorage):
 
         Raises `InvalidValueException` for what is neither, and for a group that would be in itself.
         """
-        strangers = set(member_ids) - self._live(users, member_ids)
+        strangers = set(member_ids) - self._live(USER, member_ids)
         if not strangers:
             return member_ids, ()
-        inner = sorted(self._live(groups, sorted(strangers)))
+        inner = sorted(self._live(GROUP, strangers))
         if unknown := strangers.difference(inner):
             raise InvalidValueException(
                 attribute="members",
@@ -1106,34 +1117,47 @@ class Resources(ScimStorage):
             },
         )
 
-    def _live(self, table: Table, ids: Sequence[str]) -> set[str]:
-        found: set[str] = set()
+    def _live(self, kind: Kind, ids: Collection[str]) -> set[str]:
+        statement = lists.on(self.database, _LIVE_AMONG[kind])
         with self.database.reading() as connection:
-            for chunk in memberships.chunks(ids):
-                among = (table.c.id.in_(chunk), table.c.deleted_at.is_(None))
-                found.update(connection.scalars(select(table.c.id).where(*among)))
-        return found
+            return set(connection.scalars(statement, {"ids": lists.as_value(ids)}))
 
 
 def _not_found(kind: Kind, resource_id: str | None) -> NotFoundException:
     return NotFoundException(detail=f"{kind.type_name} {resource_id!r} not found")
 
 
+def _live_among(kind: Kind, ids: FromClause) -> Select[Any]:
+    """Those of a list who are live resources of a kind."""
+    table = kind.table.c
+    found = select(table.id).join_from(ids, kind.table, table.id == ids.c.value)
+    return found.where(table.deleted_at.is_(None))
+
+
 # Made once, since they are asked so often: the row of a live resource by its id, and the same for
 # whoever changes it.
 _LIVE = {
-    kind: select(kind.table).where(
-        kind.table.c.id == bindparam("id"), kind.table.c.deleted_at.is_(None)
-    )
+    kind: versions.rows(kind.table)
+    .add_columns(exists(select(nestings.c.id).where(nesting.CURRENT)).label("nested"))
+    .where(kind.table.c.id == bindparam("id"), kind.table.c.deleted_at.is_(None))
     for kind in (USER, GROUP)
 }
 _LOCKED = {kind: statement.with_for_update() for kind, statement in _LIVE.items()}
+_LIVE_AMONG = {kind: lists.for_each_dialect(partial(_live_among, kind)) for kind in (USER, GROUP)}
+# The next version of a row; what else changes is said when it is executed.
+_NEXT = {
+    kind: update(kind.table)
+    .where(kind.table.c.id == bindparam("changed"))
+    .values(version=kind.table.c.version + 1)
+    for kind in (USER, GROUP)
+}
 
 
-_RAISE_USERS = (
-    update(users)
-    .where(users.c.id.in_(bindparam("ids", expanding=True)))
-    .values(version=users.c.version + 1)
+_STORED_USER = versions.rows(users).with_only_columns(
+    *(
+        versions.shown(users).label("version") if each.name == "version" else users.c[each.name]
+        for each in fields(StoredUser)
+    )
 )
 
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import cast as sql_cast
 
-from scim_bridge.directory import memberships, nesting, representation
+from scim_bridge.directory import memberships, nesting, representation, versions
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.documents import Document
 from scim_bridge.directory.entitlements import extension_of
@@ -86,7 +86,7 @@ def columns(kind: Kind) -> tuple[ColumnElement[Any], ...]:
         sql_cast(table.document, Text).label("document"),
         table.created,
         table.last_modified,
-        table.version,
+        versions.shown(kind.table).label("version"),
         granted.label("granted"),
         exists(select(nestings.c.id).where(nesting.CURRENT)).label("nested"),
     )

@@ -4,12 +4,13 @@ resources (RFC 7643 §7, ``uniqueness``; AWS refuses a second one too).
 A refusal names the attribute, and nothing of whom the value belongs to.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from scim2_models import UniquenessException
-from sqlalchemy import Select, bindparam, exists, select
+from sqlalchemy import Select, Table, bindparam, exists, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from scim_bridge.directory.database import Database
@@ -49,6 +50,31 @@ def _taken_by_others(kind: Kind) -> Select[Any]:
 
 
 _TAKEN = {kind: _taken_by_others(kind) for kind in (USER, GROUP)}
+
+
+def insert(database: Database, kind: Kind, row: Mapping[str, Any]) -> None:
+    """Insert a row. Whether another live one has a unique value of it, its indexes tell.
+
+    Raises `UniquenessException`.
+    """
+    statement = _INSERT[database.engine.dialect.name][kind]
+    if database.connection.execute(statement, row).rowcount == 0:
+        refuse_taken(database, kind, row["id"], row)
+        raise RuntimeError(f"there is a {kind.name} of the id {row['id']} already")
+
+
+# Made once. Only the databases' own inserts can say what happens on a conflict.
+_INSERTS: Mapping[str, Callable[[Table], Any]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
+_INSERT: Mapping[str, Mapping[Kind, Any]] = {
+    dialect: {
+        kind: make(kind.table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+        for kind in (USER, GROUP)
+    }
+    for dialect, make in _INSERTS.items()
+}
 
 
 @contextmanager

@@ -261,12 +261,37 @@ def problems_of_user(document: Mapping[str, Any]) -> tuple[Problem, ...]:
     userName, givenName and familyName are required; these, displayName and the e-mail that would
     be sent must be values it takes. Nothing else stands in the way: see `Projection.withheld`.
     """
+    if is_accepted(document):
+        return ()
     slim = _slimmed(document)
     user = _filled(slim)
     if "displayName" not in slim:
         # What was only filled in is not what the client has to mend.
         user.pop("displayName", None)
     return _sorted_out(_ACCEPTED_USER, user)[1]
+
+
+def is_accepted(document: Mapping[str, Any]) -> bool:
+    """Whether a user's document has what is required, and nothing in it can be refused.
+
+    What most documents are, known without a schema: by userName, name, displayName and emails.
+    """
+    name = document.get("name")
+    if not isinstance(name, Mapping) or not USER_NAME.takes(_said(document.get("userName"))):
+        return False
+    emails = document.get("emails") or ()
+    told = (
+        name.get("givenName"),
+        name.get("familyName"),
+        document.get("displayName", "-"),
+        *(entry.get("value", "-") for entry in emails),
+    )
+    return all(TEXT.takes(_said(value)) for value in told)
+
+
+def _said(value: Any) -> str:
+    """A text, or one that is not taken for what is none, or blank."""
+    return value if isinstance(value, str) and value.strip() else ""
 
 
 def problems_of_group(document: Mapping[str, Any]) -> tuple[Problem, ...]:

@@ -54,7 +54,7 @@ class Taken(validate.Validator):
             yield f"more than {self._longest} characters ({len(value)})"
         if characters := sorted(c for c in set(value) if not self._allows(c)):
             yield "the characters " + " ".join(map(ascii, characters))
-        if value.casefold() in self._reserved:
+        if self._is_reserved(value):
             yield f"the reserved name {value}"
 
     def _allows(self, character: str) -> bool:
@@ -63,7 +63,10 @@ class Taken(validate.Validator):
         return unicodedata.category(character)[0] in KINDS or character in self._white_space
 
     def _is_usual(self, value: str) -> bool:
-        return not self._reserved and self._usual.fullmatch(value) is not None
+        return self._usual.fullmatch(value) is not None and not self._is_reserved(value)
+
+    def _is_reserved(self, value: str) -> bool:
+        return bool(self._reserved) and value.casefold() in self._reserved
 
     def takes(self, value: str) -> bool:
         return self._is_usual(value) or not any(self._problems(value))

@@ -21,6 +21,7 @@ from scim2_models import (
 
 from scim_bridge.directory.comparison import folded
 from scim_bridge.identity_center.payloads import (
+    is_accepted,
     problems_of_group,
     problems_of_user,
     split_name,
@@ -176,8 +177,10 @@ def _drop_empty(model: Any) -> None:
     RFC 7643, section 2.5, calls only null and empty lists unassigned; clients mean the same by an
     empty string, and Identity Center refuses it.
     """
-    for name in type(model).model_fields:
-        match getattr(model, name):
+    # What is unassigned, as most attributes are, is passed over without a look at it.
+    assigned = [(name, value) for name, value in vars(model).items() if value is not None]
+    for name, value in assigned:
+        match value:
             case "":
                 setattr(model, name, None)
             case [ComplexAttribute(), *_] as entries:
@@ -185,7 +188,7 @@ def _drop_empty(model: Any) -> None:
                     _drop_empty(entry)
                 if not all(map(_says_something, entries)):
                     setattr(model, name, [*filter(_says_something, entries)] or None)
-            case ComplexAttribute() | Extension() as value:
+            case ComplexAttribute() | Extension():
                 _drop_empty(value)
                 if not _assigned(value):
                     setattr(model, name, None)
@@ -229,6 +232,18 @@ def _missing(user: User[Any]) -> Iterator[str]:
         yield "name.familyName"
 
 
+def _looked_at(user: User[Any]) -> dict[str, Any]:
+    """What of a user may be refused, as SCIM writes it."""
+    name, emails = user.name, user.emails or ()
+    told = {
+        "userName": user.user_name,
+        "displayName": user.display_name,
+        "name": name and {"givenName": name.given_name, "familyName": name.family_name},
+        "emails": [{"value": email.value} for email in emails if email.value is not None],
+    }
+    return {attribute: value for attribute, value in told.items() if value is not None}
+
+
 def _refuse_removal(user: User[Any]) -> None:
     """Refuse a PATCH that takes away what is required (RFC 7644, section 3.5.2.2)."""
     if missing := tuple(_missing(user)):
@@ -247,6 +262,8 @@ def _problems(resource: Resource[Any]) -> Iterator[str]:
         # Its members may be many, and are checked where they are stored.
         apart = resource.model_copy(update={"members": None})
         yield from map(str, problems_of_group(apart.model_dump()))
+        return
+    if is_accepted(_looked_at(resource)):
         return
     # Looked for on the resource: a name that could be read out of another one is still missing.
     missing = tuple(_missing(resource))

@@ -33,6 +33,7 @@ from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.routing import Operation
+from sqlalchemy import Row
 
 from scim_bridge.directory import audit, texts
 from scim_bridge.directory.audit import Action
@@ -47,7 +48,7 @@ from scim_bridge.scim.authentication import caller
 from scim_bridge.scim.bulk import CircleBroken, Plan, Step, broken_at
 from scim_bridge.scim.dialect import Rule
 from scim_bridge.scim.entitlements import named_for_removal
-from scim_bridge.scim.members import MemberChanges, taken_apart
+from scim_bridge.scim.members import MemberChanges, plain_additions, taken_apart
 from scim_bridge.scim.provider import Group, Member, User
 from scim_bridge.scim.service import Service
 from scim_bridge.scim.text_answers import Addresses, TextResponse
@@ -204,9 +205,15 @@ class Handler(ScimHandler):
         with self.service.provider, self.service.counting():
             resource_type, resource_id = self._target(request, Operation.patch)
             parameters = self.service.read_response_parameters(resource_type, request.query)
-            patch_op = self.service.read_patch(
-                resource_type, request.body, request.header("Content-Type")
-            )
+            payload = self.service.decode_body(request.body, request.header("Content-Type"))
+            joining = plain_additions(payload) if _is_group(resource_type) else None
+            if joining is not None and not _selects(parameters):
+                conditions = self.service.read_conditions(request)
+                version = self._carried(
+                    lambda: self._members_changed(resource_id, joining, conditions)
+                )
+                return self.service.silent_response(etag_of(version))
+            patch_op = self.service.patch_of(resource_type, payload)
             conditions = self.service.read_conditions(request)
             patched = self._carried(
                 lambda: self.patch_resource(resource_type, resource_id, patch_op, conditions)
@@ -394,7 +401,7 @@ class Handler(ScimHandler):
         _retried(delete, conditions)
 
     def _create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
-        return self.storage.get(resource_type, self._insert(resource_type, resource))
+        return self.storage.get(resource_type, self._insert(resource_type, resource).id)
 
     def _created(
         self,
@@ -404,17 +411,18 @@ class Handler(ScimHandler):
         parameters: ResponseParameters[Any],
     ) -> ScimResponse:
         """Create a resource, and answer as it is then."""
-        row = self.storage.stored(resource_type, self._insert(resource_type, resource))
+        row = self._insert(resource_type, resource)
         if not _is_group(resource_type):
             # Who is new is in no group.
             parameters = texts.BARE[kind_of(resource_type)]
         return self._text(request, resource_type, row, parameters, HTTPStatus.CREATED)
 
-    def _insert(self, resource_type: ResourceType, resource: Resource[Any]) -> str:
+    def _insert(self, resource_type: ResourceType, resource: Resource[Any]) -> Stored:
         admitted = self.service.admission.creation(resource)
         self.service.entitlements.change(caller(), (), Stated(grants=grants_of(admitted)))
         created = self.storage.insert(resource_type, admitted)
-        self._audit_dropped(admitted.model_copy(update={"id": created}), resource)
+        if resource.unknown_attributes:
+            self._audit_dropped(admitted.model_copy(update={"id": created.id}), resource)
         return created
 
     def _replace(
@@ -585,16 +593,27 @@ class Handler(ScimHandler):
         members: MemberChanges,
         conditions: Conditions,
     ) -> Resource[Any]:
-        """Change only who is in a group, of which nothing but its name has to be known.
-
-        It comes back with nothing but its version.
-        """
-        group = self.storage.group_named(group_id)
-        conditions.check(etag(group), "PATCH")
-        self.service.admission.touch_named(group.display_name)
-        version = self._change_members(group_id, members, etag(group), conditions)
+        """Change only who is in a group. It comes back with nothing but its version."""
+        version = self._members_changed(group_id, members, conditions)
         meta = Meta(resource_type=resource_type.name, version=etag_of(version))
         return self.service.get_model(resource_type)(id=group_id, meta=meta)
+
+    def _members_changed(
+        self, group_id: str, members: MemberChanges, conditions: Conditions
+    ) -> int:
+        """Change who is in a group, of which nothing but its name has to be known."""
+
+        def allow(group: Row[Any]) -> None:
+            conditions.check(etag(group), "PATCH")
+            self.service.admission.touch_named(group.display_name)
+
+        return self.storage.change_members(
+            group_id,
+            add=members.add,
+            remove=members.remove,
+            replace=members.replace,
+            allow=allow,
+        )
 
     def _change_members(
         self,
@@ -711,6 +730,11 @@ def _patched_grants(
     if set(grants) == set(grants_of(before)) and not named:
         return None
     return Stated(grants=grants, named=named)
+
+
+def _selects(parameters: ResponseParameters[Any]) -> bool:
+    """Whether a client says which attributes it wants back."""
+    return bool(parameters.attributes or parameters.excluded_attributes)
 
 
 def _is_group(resource_type: ResourceType) -> bool:

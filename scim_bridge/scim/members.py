@@ -13,6 +13,7 @@ from scim2_models.path import CompareOperator, Comparison
 
 from scim_bridge.scim.provider import Group
 
+_PATCH_OP = str(PatchOp.__schema__)
 _SCHEMA = str(Group.__schema__).lower()
 _MEMBERS = frozenset({"members", f"{_SCHEMA}:members"})
 
@@ -86,11 +87,43 @@ def named_apart(payload: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Nam
 
 
 def _is_usual(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not entry.keys() <= _USUAL or not entry.get("value"):
+        return False
+    # Asked of each of many: a loop is the fastest.
+    for part in entry.values():  # noqa: SIM110
+        if not isinstance(part, str):
+            return False
+    return True
+
+
+_ADDITION = {"op", "path", "value"}
+
+
+def plain_additions(payload: Any) -> MemberChanges | None:
+    """What a PATCH adds, if it adds members and is written as the standard has it.
+
+    Most PATCHes of groups do nothing else, and need no model. None: read it as any other.
+    """
+    match payload:
+        case {"schemas": [schema], "Operations": [_, *_] as operations} if len(payload) == 2:
+            plain = schema == _PATCH_OP and all(map(_is_addition, operations))
+        case _:
+            return None
+    if not plain:
+        return None
+    named = (entry["value"] for operation in operations for entry in operation["value"])
+    return MemberChanges(add=tuple(dict.fromkeys(named)))
+
+
+def _is_addition(operation: Any) -> bool:
     return (
-        isinstance(entry, dict)
-        and entry.keys() <= _USUAL
-        and bool(entry.get("value"))
-        and all(isinstance(part, str) for part in entry.values())
+        isinstance(operation, dict)
+        and operation.keys() == _ADDITION
+        and operation["op"] == "add"
+        and operation["path"] == "members"
+        and isinstance(operation["value"], list)
+        and operation["value"] != []
+        and all(map(_is_usual, operation["value"]))
     )
 
 

@@ -35,6 +35,7 @@ from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.routing import Operation, Target
 from scim2_server.storage import SearchPage
+from scim2_server.utils import parametrize
 
 from scim_bridge.directory.catalogue import Catalogue
 from scim_bridge.directory.filters import text_comparison
@@ -302,6 +303,11 @@ class Service(Protocol):
                 part.patch(resource, dialect.policy.model_copy(update=_MAKE_ENTRIES))
                 tolerated.add(MISSING_ENTRY)
 
+    def patch_of(self, resource_type: ResourceType, payload: Any) -> "PatchOp[Any]":
+        """The decoded body of a PATCH. It raises what `read_body` does."""
+        model = parametrize(PatchOp, self.get_model(resource_type))
+        return self.validated(model, payload, Context.RESOURCE_PATCH_REQUEST)
+
     # -- Answering ------------------------------------------------------
 
     def patch_response(
@@ -313,7 +319,14 @@ class Service(Protocol):
         """Answer a PATCH: 200 with a user, 204 for a group unless attributes were asked for."""
         if isinstance(resource, User):
             return self.replacement_response(base_url, resource, response_parameters)
-        return super().patch_response(base_url, resource, response_parameters)
+        if response_parameters.attributes or response_parameters.excluded_attributes:
+            return super().patch_response(base_url, resource, response_parameters)
+        return self.silent_response(resource.meta.version if resource.meta else None)
+
+    @staticmethod
+    def silent_response(version: str | None) -> ScimResponse:
+        """204 with the version (RFC 7644, section 3.5.2: if no attributes were asked for)."""
+        return ScimResponse(HTTPStatus.NO_CONTENT, None, {"ETag": version} if version else {})
 
     def search_response(
         self,

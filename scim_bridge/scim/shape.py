@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import cast
 
 from scim2_models import BaseModel, Mutability, Resource
@@ -57,6 +57,13 @@ class Shape:
             read_only=False,
             shape=extension,
         )
+
+    @cached_property
+    def as_written(self) -> Mapping[str, Attribute]:
+        """The attributes and extensions by their names as the schemas write them."""
+        extensions = (str(extension.schema) for extension in self.extensions.values())
+        found = {name: cast(Attribute, self.attribute(name)) for name in extensions}
+        return {attribute.name: attribute for attribute in self.attributes.values()} | found
 
     @property
     def schemas(self) -> dict[str, "Shape"]:

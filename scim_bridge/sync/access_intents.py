@@ -82,7 +82,7 @@ class AccessIntents:
 
     def _returned(self, key: Key, write: Write) -> Iterator[Intent]:
         """Nothing is to be taken any more, and what the resource is entitled to comes back."""
-        mark = self.marks.find(key)
+        mark = None if write.is_new else self.marks.find(key)
         if (mark is not None and mark.state != "clear") or self._is_entitled(key, write):
             # A new record may have taken an earlier one's place: what that was to lose still goes.
             inherited = mark is not None and mark.take_away.inherited

@@ -93,13 +93,14 @@ class Delivery:
         impatient = request is None or not self._may_wait(request)
         key = Key(kind=write.kind, id=write.id)
         # Nobody has what was not there before.
-        leased = not write.is_new and self.marks.leased_until(key) is not None
+        before = None if write.is_new else self.marks.find(key)
+        leased = before is not None and before.leased
         if leased and not impatient:
             raise BeingDelivered(f"{key.kind} {key.id} is being delivered")
-        before = None if write.is_new else self.marks.find(key)
         was_clear = before is None or before.state == "clear"
         wanted = self.intents.of(write, impatient=impatient)
-        for intent in (wanted.own, *wanted.others):
+        self.marks.mark(wanted.own, before=before)
+        for intent in wanted.others:
             self.marks.mark(intent)
         if request is None:
             return

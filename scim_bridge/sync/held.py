@@ -5,10 +5,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    FromClause,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
-from scim_bridge.directory import tables
+from scim_bridge.directory import lists, tables
 from scim_bridge.directory.audit import Action, record
 from scim_bridge.directory.database import Database, now
 from scim_bridge.plan.brake import (
@@ -411,16 +423,26 @@ class HeldLosses:
         self._delete("removal", people, group)
 
     def _delete(self, category: Category, people: Iterable[str], group: str) -> None:
-        ordered = sorted(people)
-        for start in range(0, len(ordered), 5000):
-            self.database.connection.execute(
-                delete(held).where(
-                    held.c.target == self.target,
-                    held.c.category == category,
-                    held.c.group_id == group,
-                    held.c.person.in_(ordered[start : start + 5000]),
-                )
-            )
+        of_people = {
+            "target": self.target,
+            "category": category,
+            "group": group,
+            "ids": lists.as_value(people),
+        }
+        self.database.connection.execute(lists.on(self.database, _OF_PEOPLE), of_people)
+
+
+def _of_people(ids: FromClause) -> Delete:
+    """Losses of one category and group, of the people of a list."""
+    return delete(held).where(
+        held.c.target == bindparam("target"),
+        held.c.category == bindparam("category"),
+        held.c.group_id == bindparam("group"),
+        held.c.person.in_(select(ids.c.value)),
+    )
+
+
+_OF_PEOPLE = lists.for_each_dialect(_of_people)
 
 
 def _loss(row: Row[Any]) -> Loss:

@@ -81,6 +81,9 @@ class Intents:
 
     def _too_late(self, write: Write) -> list[Problem]:
         """What the target takes only when it creates a user, and now has otherwise."""
+        was, wanted = write.before or {}, write.after or {}
+        if all(was.get(path) == wanted.get(path) for path in ONLY_AT_CREATION):
+            return []
         key = Key(kind="user", id=write.id)
         link = self.observations.link(key)
         seen = self.observations.seen("user", link.target_id) if link else None

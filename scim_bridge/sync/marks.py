@@ -12,13 +12,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import (
+    Boolean,
     Float,
     Row,
     Table,
+    Update,
     and_,
     bindparam,
     case,
     exists,
+    func,
     insert,
     literal,
     not_,
@@ -27,7 +30,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.directory import actor, tables
@@ -45,6 +48,8 @@ LEASE_MARGIN = 10.0
 # Nothing is ever leased or put off for longer than this, in seconds. A time further ahead was
 # written before the database's clock was set back, and must not keep a leaver waiting.
 FURTHEST_AHEAD = 600.0
+# Later than any time.
+FOR_EVER = 1e12
 # A mark names no more requests than this, the last ones.
 MOST_REQUESTS = 20
 
@@ -103,6 +108,16 @@ class Mark:
     lease_no: int
     # The ids of the client requests it goes back to, oldest first.
     requests: tuple[str, ...] = ()
+    # Whether somebody has the resource just now.
+    leased: bool = False
+    # Since when it is marked, since when access waits to be taken away, and when it is due.
+    since: float = 0.0
+    revoking_since: float | None = None
+    next_attempt_at: float = 0.0
+
+
+# Stands for a mark that nobody has read.
+_UNREAD: Any = object()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,17 +141,18 @@ class Marks:
 
     # -- Marking --------------------------------------------------------
 
-    def mark(self, intent: Intent) -> Mark:
-        """Mark a resource as pending, raising its generation."""
+    def mark(self, intent: Intent, *, before: Mark | None = _UNREAD) -> Mark:
+        """Mark a resource as pending, raising its generation.
+
+        `before`: its mark, where it has been read in this transaction; None where there is none.
+        """
         with self.database.transaction() as connection:
-            row = self._row(intent.key)
-            if row is None:
-                statement, values = _FIRST[intent.urgent], self._first(intent)
-                marked = connection.execute(statement, values).one()
+            if before is _UNREAD:
+                before = self.find(intent.key)
+            if before is None:
+                marked = connection.execute(_FIRST[intent.urgent], self._first(intent)).one()
             else:
-                again = update(pending).where(self._is(intent.key))
-                values = self._again(intent, row)
-                marked = connection.execute(again.values(**values).returning(pending)).one()
+                marked = connection.execute(_AGAIN, self._again(intent, before)).one()
             ring(connection)
             return _mark(marked)
 
@@ -153,32 +169,25 @@ class Marks:
             "requests": _requests(intent),
         }
 
-    def _again(self, intent: Intent, row: Row[Any]) -> dict[str, Any]:
-        waiting = row.state != "clear"
+    def _again(self, intent: Intent, before: Mark) -> dict[str, Any]:
+        waiting = before.state != "clear"
         stands = waiting and not intent.reversal
-        urgent = intent.urgent or (stands and row.urgent)
-        due: Any = now() + intent.quiet
-        if intent.quiet and waiting:
-            # A run of writes may not put the delivery off for ever, nor a removal at all.
-            due = (
-                row.next_attempt_at
-                if row.urgent
-                else _earlier(due, row.since + intent.quiet_at_most)
-            )
+        # A run of writes may not put the delivery off for ever, nor a removal at all.
+        held_off = intent.quiet > 0 and waiting
         return {
-            "generation": row.generation + 1,
-            "state": "pending",
-            "since": row.since if waiting else now(),
-            "urgent": urgent,
-            "revoking_since": (row.revoking_since if stands else None)
-            or (now() if intent.urgent else None),
+            **self._of(intent.key),
+            "since": before.since if waiting else None,
+            "urgent": intent.urgent or (stands and before.urgent),
+            "revoking": intent.urgent,
+            "revoking_since": before.revoking_since if stands else None,
             "take_away": _to_json(
-                merged(_from_json(row.take_away) if stands else NOTHING, intent.take_away)
+                merged(before.take_away if stands else NOTHING, intent.take_away)
             ),
-            "reread": row.reread or intent.reread,
-            "attempts": 0,
-            "next_attempt_at": due,
-            "requests": _requests(intent, *(row.requests if waiting else ())),
+            "reread": before.reread or intent.reread,
+            "due": before.next_attempt_at if held_off and before.urgent else None,
+            "quiet": intent.quiet,
+            "latest": before.since + intent.quiet_at_most if held_off else FOR_EVER,
+            "requests": _requests(intent, *(before.requests if waiting else ())),
         }
 
     def wake(self, *states: State) -> int:
@@ -283,21 +292,7 @@ class Marks:
         must then be read again before anything is planned.
         """
         with self.database.transaction() as connection:
-            number = connection.scalar(
-                update(pending)
-                .where(
-                    self._is(key),
-                    pending.c.state != "clear",
-                    _FREE,
-                    running(),
-                )
-                .values(
-                    lease_no=pending.c.lease_no + 1,
-                    leased_until=now() + self.lease_seconds,
-                    reread=or_(pending.c.reread, pending.c.leased_until.is_not(None)),
-                )
-                .returning(pending.c.lease_no)
-            )
+            number = connection.scalar(_CLAIM, {**self._of(key), "seconds": self.lease_seconds})
             return None if number is None else Lease(key=key, number=number)
 
     def renew(self, lease: Lease) -> None:
@@ -306,13 +301,8 @@ class Marks:
         Called first in each transaction that records something under the lease.
         """
         with self.database.transaction() as connection:
-            result = connection.execute(
-                update(pending)
-                .where(self._is(lease.key), pending.c.lease_no == lease.number)
-                .where(pending.c.leased_until.is_not(None))
-                .values(leased_until=now() + self.lease_seconds)
-            )
-            if result.rowcount != 1:
+            held = {**self._of(lease.key), "number": lease.number, "seconds": self.lease_seconds}
+            if connection.execute(_RENEW, held).rowcount != 1:
                 raise LeaseLost(f"{lease.key.kind} {lease.key.id} was taken over")
 
     def settle(
@@ -332,6 +322,8 @@ class Marks:
         after `mark` was read: somebody must look again.
         """
         with self.database.transaction() as connection:
+            if state == "clear" and self._cleared(lease, mark):
+                return True
             self.renew(lease)
             current = self.read(lease.key)
             if current.generation != mark.generation:
@@ -347,6 +339,17 @@ class Marks:
                 update(pending).where(self._is(lease.key)).values(leased_until=None, **values)
             )
             return current.generation == mark.generation
+
+    def _cleared(self, lease: Lease, mark: Mark) -> bool:
+        """Clear a mark that is as it was read, and give its lease back. False if it is not."""
+        as_read = {
+            **self._of(lease.key),
+            "number": lease.number,
+            "read": mark.generation,
+            "nothing": _to_json(NOTHING),
+            "no_requests": [],
+        }
+        return self.database.connection.execute(_CLEAR, as_read).rowcount == 1
 
     def postpone(
         self,
@@ -474,8 +477,11 @@ class Marks:
         return [_mark(row) for row in rows]
 
     def _row(self, key: Key) -> Row[Any] | None:
-        asked = {"target": self.target, "kind": key.kind, "resource_id": key.id}
-        return self.database.connection.execute(_MARK, asked).one_or_none()
+        return self.database.connection.execute(_MARK, self._of(key)).one_or_none()
+
+    def _of(self, key: Key) -> dict[str, Any]:
+        """Whose mark the statements below are about."""
+        return {"of_target": self.target, "of_kind": key.kind, "of_id": key.id}
 
     def _is(self, key: Key) -> ColumnElement[bool]:
         return and_(
@@ -485,12 +491,33 @@ class Marks:
         )
 
 
+def _come(when: ColumnElement[float]) -> ColumnElement[bool]:
+    """Whether a time has come, or can only be one of a clock that has been set back since."""
+    return or_(when <= now(), when > now() + FURTHEST_AHEAD)
+
+
+_FREE = or_(pending.c.leased_until.is_(None), _come(pending.c.leased_until))
+
 # Made once, since every write asks for marks and makes some.
-_MARK = select(pending).where(
-    pending.c.target == bindparam("target"),
-    pending.c.kind == bindparam("kind"),
-    pending.c.resource_id == bindparam("resource_id"),
+_THIS = and_(
+    pending.c.target == bindparam("of_target"),
+    pending.c.kind == bindparam("of_kind"),
+    pending.c.resource_id == bindparam("of_id"),
 )
+_MARK = select(pending, not_(_FREE).label("leased")).where(_THIS)
+_LEASED_UNTIL = now() + bindparam("seconds", type_=Float)
+_CLAIM = (
+    update(pending)
+    .where(_THIS, pending.c.state != "clear", _FREE, running())
+    .values(
+        lease_no=pending.c.lease_no + 1,
+        leased_until=_LEASED_UNTIL,
+        reread=or_(pending.c.reread, pending.c.leased_until.is_not(None)),
+    )
+    .returning(pending.c.lease_no)
+)
+_HELD = and_(_THIS, pending.c.lease_no == bindparam("number"), pending.c.leased_until.is_not(None))
+_RENEW = update(pending).where(_HELD).values(leased_until=_LEASED_UNTIL)
 
 
 def _first(*, urgent: bool) -> ReturningInsert[Any]:
@@ -510,6 +537,37 @@ def _first(*, urgent: bool) -> ReturningInsert[Any]:
 
 
 _FIRST = {urgent: _first(urgent=urgent) for urgent in (False, True)}
+
+
+def _next() -> ReturningUpdate[Any]:
+    """The mark of a resource that had one before."""
+    given = {
+        name: bindparam(name, type_=pending.c[name].type)
+        for name in ("urgent", "take_away", "reread", "requests")
+    }
+    quiet_over = now() + bindparam("quiet", type_=Float)
+    latest = bindparam("latest", type_=Float)
+    revoking = case((bindparam("revoking", type_=Boolean), now()))
+    return (
+        update(pending)
+        .where(_THIS)
+        .values(
+            **given,
+            generation=pending.c.generation + 1,
+            state="pending",
+            since=func.coalesce(bindparam("since", type_=Float), now()),
+            revoking_since=func.coalesce(bindparam("revoking_since", type_=Float), revoking),
+            attempts=0,
+            next_attempt_at=func.coalesce(
+                bindparam("due", type_=Float),
+                case((quiet_over < latest, quiet_over), else_=latest),
+            ),
+        )
+        .returning(pending)
+    )
+
+
+_AGAIN = _next()
 
 
 def merged(one: TakeAway, other: TakeAway) -> TakeAway:
@@ -533,6 +591,10 @@ def _mark(row: Row[Any]) -> Mark:
         attempts=row.attempts,
         lease_no=row.lease_no,
         requests=tuple(row.requests),
+        leased=bool(getattr(row, "leased", False)),
+        since=row.since,
+        revoking_since=row.revoking_since,
+        next_attempt_at=row.next_attempt_at,
     )
 
 
@@ -563,17 +625,6 @@ def _from_json(value: Any) -> TakeAway:
     )
 
 
-def _earlier(one: Any, other: float) -> Any:
-    limit = literal(other)
-    return case((one < limit, one), else_=limit)
-
-
-def _come(when: ColumnElement[float]) -> ColumnElement[bool]:
-    """Whether a time has come, or can only be one of a clock that has been set back since."""
-    return or_(when <= now(), when > now() + FURTHEST_AHEAD)
-
-
-_FREE = or_(pending.c.leased_until.is_(None), _come(pending.c.leased_until))
 _NO_REMOVALS: dict[str, Any] = {
     "urgent": False,
     "revoking_since": None,
@@ -588,3 +639,17 @@ _CLEARED: dict[str, Any] = {
     "denied": None,
     "requests": [],
 }
+
+
+def _clear() -> Update:
+    """A mark that is as it was read is cleared, and its lease given back."""
+    values: dict[str, Any] = {
+        **_CLEARED,
+        "take_away": bindparam("nothing", type_=pending.c.take_away.type),
+        "requests": bindparam("no_requests", type_=pending.c.requests.type),
+    }
+    unchanged = pending.c.generation == bindparam("read")
+    return update(pending).where(_HELD, unchanged).values(leased_until=None, **values)
+
+
+_CLEAR = _clear()

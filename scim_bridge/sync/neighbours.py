@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.nesting import groups_with
 from scim_bridge.directory.tables import users
 from scim_bridge.sync.marks import Key
+
+# Made once, since every new principal asks for them.
+_REPORTS = select(users.c.id).where(
+    users.c.manager_id == bindparam("manager"), users.c.deleted_at.is_(None)
+)
 
 
 def groups_of(database: Database, user_id: str) -> Sequence[Key]:
@@ -18,7 +23,5 @@ def groups_of(database: Database, user_id: str) -> Sequence[Key]:
 
 def reports_of(database: Database, user_id: str) -> Sequence[Key]:
     """The users who name a user as their manager."""
-    found = database.connection.scalars(
-        select(users.c.id).where(users.c.manager_id == user_id, users.c.deleted_at.is_(None))
-    )
+    found = database.connection.scalars(_REPORTS, {"manager": user_id})
     return [Key(kind="user", id=report) for report in found]

@@ -1,10 +1,11 @@
 """What the bridge knows of a target: links, what it applied there, what it last saw there."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Table, and_, bindparam, delete, select
+from sqlalchemy import Row, Select, Table, and_, bindparam, delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.directory import tables
@@ -20,12 +21,41 @@ links = tables.links
 applied = tables.applied
 observed = tables.observed
 
-# Made once, since every write asks for a link.
-_LINK = select(links).where(
-    links.c.target == bindparam("target"),
-    links.c.kind == bindparam("kind"),
-    links.c.resource_id == bindparam("resource_id"),
+
+def _by(table: Table, *names: str) -> Select[Any]:
+    """The row of a table whose columns of these names have the values of parameters."""
+    return select(table).where(*(table.c[name] == bindparam(name) for name in names))
+
+
+def _writing(insert: Any) -> Any:
+    """What was written to a principal, in place of what was written before."""
+    made = insert.values(
+        {
+            each.name: bindparam(each.name, type_=each.type)
+            for each in applied.c
+            if each.name != "at"
+        }
+    ).values(at=now())
+    news = {name: made.excluded[name] for name in ("attributes", "echo", "active", "at")}
+    return made.on_conflict_do_update(index_elements=["target", "kind", "resource_id"], set_=news)
+
+
+# Made once, since every delivery says and asks these.
+_LINK = _by(links, "target", "kind", "resource_id")
+_APPLIED = _by(applied, "target", "kind", "resource_id")
+_OBSERVED = _by(observed, "target", "kind", "target_id")
+_MAKE_LINK = insert(links).values(
+    target=bindparam("target"),
+    kind=bindparam("kind"),
+    resource_id=bindparam("resource_id"),
+    target_id=bindparam("target_id"),
+    created=now(),
+    created_here=bindparam("created_here", type_=links.c.created_here.type),
 )
+_WRITE = {
+    "sqlite": _writing(sqlite.insert(applied)),
+    "postgresql": _writing(postgresql.insert(applied)),
+}
 
 # SQLite takes 32,766 variables in a statement; three columns a row leave ample room.
 _ROWS = 5000
@@ -87,9 +117,7 @@ class Observations:
     # -- Links ----------------------------------------------------------
 
     def link(self, key: Key) -> Link | None:
-        row = self.database.connection.execute(
-            _LINK, {"target": self.target, "kind": key.kind, "resource_id": key.id}
-        ).one_or_none()
+        row = self.database.connection.execute(_LINK, self._named(key)).one_or_none()
         return None if row is None else _link(row)
 
     def linked_to(self, kind: Kind, target_id: str) -> Key | None:
@@ -132,16 +160,8 @@ class Observations:
         return found
 
     def make_link(self, key: Key, target_id: str, *, created_here: bool) -> None:
-        self.database.connection.execute(
-            links.insert().values(
-                target=self.target,
-                kind=key.kind,
-                resource_id=key.id,
-                target_id=target_id,
-                created=now(),
-                created_here=created_here,
-            )
-        )
+        told = {**self._named(key), "target_id": target_id, "created_here": created_here}
+        self.database.connection.execute(_MAKE_LINK, told)
         arrivals.linked(self.database, key)
 
     def move_link(self, old: Key, new: Key) -> None:
@@ -175,18 +195,15 @@ class Observations:
     # -- What was written and seen --------------------------------------
 
     def applied(self, key: Key) -> Applied | None:
-        row = self.database.connection.execute(
-            select(applied).where(self._of(applied, key))
-        ).one_or_none()
+        row = self.database.connection.execute(_APPLIED, self._named(key)).one_or_none()
         if row is None:
             return None
         return Applied(attributes=row.attributes, echo=row.echo, active=row.active)
 
     def seen(self, kind: Kind, target_id: str) -> Principal | None:
         """What a principal was last seen to hold."""
-        row = self.database.connection.execute(
-            select(observed).where(self._at(observed, kind, target_id))
-        ).one_or_none()
+        named = {"target": self.target, "kind": kind, "target_id": target_id}
+        row = self.database.connection.execute(_OBSERVED, named).one_or_none()
         if row is None:
             return None
         return Principal(
@@ -246,16 +263,9 @@ class Observations:
 
         `echo` may hold more than was written: what the target adds by itself is nobody's drift.
         """
-        self._put(
-            applied,
-            {"target": self.target, "kind": key.kind, "resource_id": key.id},
-            {
-                "attributes": dict(attributes),
-                "echo": dict(echo),
-                "active": active,
-                "at": now(),
-            },
-        )
+        told = {"attributes": dict(attributes), "echo": dict(echo), "active": active}
+        statement = _WRITE[self.database.engine.dialect.name]
+        self.database.connection.execute(statement, {**self._named(key), **told})
 
     def begin(self, key: Key, attributes: Attributes) -> None:
         """Remember what a creation is about to send. Without an echo it counts as not written."""
@@ -374,11 +384,9 @@ class Observations:
                 )
             )
 
-    def _put(self, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-        statement = insert_or(self.database, table).values(**key, **values)
-        self.database.connection.execute(
-            statement.on_conflict_do_update(index_elements=list(key), set_=dict(values))
-        )
+    def _named(self, key: Key) -> dict[str, str]:
+        """Whom the statements above are about."""
+        return {"target": self.target, "kind": key.kind, "resource_id": key.id}
 
     def _of(self, table: Table, key: Key) -> ColumnElement[bool]:
         return and_(

@@ -296,12 +296,11 @@ class Reconciler:
         """After a lost answer or a lost holder, see what the target really holds."""
         key = this.lease.key
         with self.database.reading():
-            mark = self.marks.read(key)
-            this.mark = mark
+            this.mark = mark = self.marks.read(key)
+            if not mark.reread:
+                return
             link = self.observations.link(key)
             subject = self.planning.subject(mark)
-        if not mark.reread:
-            return
         if link is None:
             self._find(this, subject)
             return

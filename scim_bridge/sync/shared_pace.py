@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from sqlalchemy import Result, Row, select, update
+from sqlalchemy import Result, Row, bindparam, select, update
 
 from scim_bridge.directory.database import Database, insert_or, now
 from scim_bridge.directory.tables import paces
@@ -21,7 +21,8 @@ class SharedPace:
         self.door = door
 
     def change(self, decide: Callable[[Pace, float], tuple[Pace, T]], *, fastest: float) -> T:
-        with self.database.transaction():
+        # Once the power is back nothing is being called, and any pace will do.
+        with self.database.transaction(durable=False):
             row = self._asked().one_or_none() or self._first(Pace(rate=fastest))
             before = _pace(row)
             after, added = decide(before, row.now)
@@ -31,8 +32,7 @@ class SharedPace:
 
     def _asked(self) -> Result[Any]:
         """The pace as it is; nobody else changes it until the transaction ends."""
-        query = select(paces, now().label("now")).where(paces.c.door == self.door)
-        return self.database.connection.execute(query.with_for_update())
+        return self.database.connection.execute(_ASKED, {"asked": self.door})
 
     def _first(self, pace: Pace) -> Row[Any]:
         first = insert_or(self.database, paces).values(door=self.door, **asdict(pace))
@@ -41,9 +41,14 @@ class SharedPace:
         return self._asked().one()
 
     def _keep(self, pace: Pace) -> None:
-        self.database.connection.execute(
-            update(paces).where(paces.c.door == self.door).values(**asdict(pace))
-        )
+        self.database.connection.execute(_KEEP, {"asked": self.door, **asdict(pace)})
+
+
+# Made once, since every call says and asks them.
+_ASKED = (
+    select(paces, now().label("now")).where(paces.c.door == bindparam("asked")).with_for_update()
+)
+_KEEP = update(paces).where(paces.c.door == bindparam("asked"))
 
 
 def _pace(row: Row[Any]) -> Pace:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 
 from scim_bridge.directory import tables
 from scim_bridge.directory.database import Database
@@ -166,9 +166,16 @@ class Subjects:
 
     def _row(self, table: Any, resource_id: str) -> Row[Any] | None:
         row: Row[Any] | None = self.database.connection.execute(
-            select(table).where(table.c.id == resource_id)
+            _ROW[table], {"id": resource_id}
         ).one_or_none()
         return row
+
+
+# Made once, since every pass asks for one of them.
+_ROW = {
+    table: select(table).where(table.c.id == bindparam("id"))
+    for table in (tables.users, tables.groups)
+}
 
 
 def _changeable(state: UserState) -> UserState:

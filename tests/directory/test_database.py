@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import IntegrityError
 
 from scim_bridge.directory.bell import Listener, ring
@@ -150,3 +150,23 @@ def test_a_missing_driver_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(SettingsError, match=r"pip install 'scim-bridge\[postgresql\]'"):
         Database("postgresql+psycopg://bridge@db.example/bridge")
+
+
+def test_what_may_be_forgotten_does_not_wait_for_the_disk(tmp_path: Path) -> None:
+    """Only in its own transaction: the next one of the same connection is synced again."""
+    database = Database(f"sqlite:///{tmp_path / 'bridge.db'}")
+
+    def synced(connection: Connection) -> object:
+        return connection.exec_driver_sql("PRAGMA synchronous").scalar()
+
+    with database.transaction(durable=False) as connection:
+        assert synced(connection) == 1
+    with database.transaction() as connection:
+        assert synced(connection) == 2
+        with database.transaction(durable=False) as inner:
+            assert synced(inner) == 2
+    with pytest.raises(ZeroDivisionError), database.transaction(durable=False):
+        raise ZeroDivisionError
+    with database.transaction() as connection:
+        assert synced(connection) == 2
+    database.close()

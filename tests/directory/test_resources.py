@@ -24,6 +24,7 @@ from scim_bridge.directory.actor import Actor
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.tables import groups, metadata, users
+from scim_bridge.directory.versions import shown
 from scim_bridge.directory.write import Write
 from scim_bridge.errors import OperatorError
 from tests.conftest import RowsRead
@@ -68,11 +69,11 @@ def directory(database: Database, clock: Clock, told: list[Write]) -> Resources:
 
 
 def versions(directory: Resources, *ids: str) -> list[int]:
-    """The versions of users and groups, as stored."""
+    """The versions of users and groups, as SCIM shows them."""
     found = {}
     with directory.database.reading() as connection:
         for table in (users, groups):
-            found.update(connection.execute(select(table.c.id, table.c.version)).all())
+            found.update(connection.execute(select(table.c.id, shown(table))).all())
     return [found[each] for each in ids]
 
 
@@ -812,13 +813,16 @@ def test_the_databases_own_refusal_is_translated(
     """On a database where two writers meet, the unique index decides, and says which attribute."""
     monkeypatch.setattr("scim_bridge.directory.uniqueness.refuse_taken", lambda *_arguments: None)
     add_user(directory, "ada", emails=[{"value": "ada@a.example"}])
+    bob = add_user(directory, "bob")
     with pytest.raises(UniquenessException, match="userName"):
-        add_user(directory, "ada")
+        change(directory, bob, userName="ada")
     with pytest.raises(UniquenessException, match=r"emails\.value"):
-        add_user(directory, "bob", emails=[{"value": "ada@a.example"}])
+        change(directory, bob, emails=[{"value": "ada@a.example"}])
     add_group(directory, "Admins")
+    group = add_group(directory, "Others")
+    group.display_name = "admins"
     with pytest.raises(UniquenessException, match="displayName"):
-        add_group(directory, "admins")
+        directory.update(GROUP, group)
 
 
 def test_the_manager_is_kept_apart(directory: Resources) -> None:

@@ -8,17 +8,18 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
+from unittest import mock
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
 from scim_bridge.directory.audit import Action
 from scim_bridge.directory.trail import trail
-from scim_bridge.scim import credentials
+from scim_bridge.scim import credentials, reading
 from scim_bridge.scim.dialect import MISSING_ENTRY, STRICT, TOLERANT, Dialect, Rule
 from scim_bridge.scim.handler import MAX_NAME, MAX_NAMED
 from scim_bridge.scim.provider import FullGroup, FullUser
@@ -1464,3 +1465,29 @@ def test_a_tolerance_is_told_once_and_only_for_what_is_valid(scim: Scim) -> None
         scim.post("/Users", person(active="False"))
 
     assert [one["rule"] for one in logs if one.get("action") == "tolerate"] == ["boolean-string"]
+
+
+# -- Bodies that need no rule --------------------------------------------------------
+
+NAMES = ("userName", "USERNAME", "active", "name", "emails", "roles", "groups", "id", "password")
+NAMES += (ENTERPRISE, f"{ENTERPRISE}.department", f"{ENTERPRISE}:department", CUSTOM, "no such")
+VALUES: tuple[Any, ...] = ("x", "", "True", True, 5, None, [], ["x"], {"value": "x"})
+VALUES += ([{"value": "x"}], [{"value": "", "primary": "true"}], {"givenName": "Ada"})
+VALUES += ({"familyName": 5}, {"manager": "x"}, {"manager": {"value": "x"}}, {"department": "x"})
+SCHEMAS = ([USER], [USER, ENTERPRISE], [USER.lower()], [USER, CUSTOM], [], None, USER)
+
+
+@given(
+    schemas=st.sampled_from(SCHEMAS),
+    members=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(VALUES), max_size=4),
+    dialect=st.sampled_from([TOLERANT, STRICT]),
+)
+@example(schemas=[USER], members={"userName": "x", "emails": [{"value": "x"}]}, dialect=STRICT)
+def test_a_body_that_is_taken_as_it_is_needs_no_rule(
+    schemas: Any, members: dict[str, Any], dialect: Dialect
+) -> None:
+    """What is written as the schemas have it is told at one look: every rule leaves it alone."""
+    body = {"schemas": schemas, **members}
+    with mock.patch.object(reading, "_is_plain_resource", return_value=False):
+        walked = read_resource(body, USERS, dialect)
+    assert read_resource(body, USERS, dialect) == walked

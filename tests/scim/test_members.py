@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scim2_models import Context, InvalidValueException, PatchOp
 
-from scim_bridge.scim.members import GroupPatch, MemberChanges, taken_apart
+from scim_bridge.scim.members import GroupPatch, MemberChanges, plain_additions, taken_apart
 from scim_bridge.scim.provider import Group, Provider
 from scim_bridge.settings import Settings
 
 PROVIDER = Provider(Settings())
+PATCH_OP = str(PatchOp.__schema__)
 
 
 def patch(*operations: dict[str, Any]) -> PatchOp[Group]:
@@ -218,3 +219,43 @@ def test_nobody_is_both_named_for_removal_and_a_member_afterwards(
 
     assert changes is not None
     assert not set(changes.remove) & {*changes.add, *(changes.replace or ())}
+
+
+ADA, BOB = "2819c223-7f76-453a-919d-413861904646", "902c246b-6245-4190-8e05-00816be7344a"
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        [{"op": "add", "path": "members", "value": [{"value": ADA}]}],
+        [{"op": "add", "path": "members", "value": [{"value": ADA, "type": "User"}]}] * 2,
+        [
+            {"op": "add", "path": "members", "value": [{"value": ADA}, {"value": BOB}]},
+            {"op": "add", "path": "members", "value": [{"value": BOB, "display": "Bob"}]},
+        ],
+    ],
+    ids=["one", "twice", "several"],
+)
+def test_plain_additions_mean_what_they_mean_as_models(operations: list[Any]) -> None:
+    """RFC 7644, section 3.5.2.1, in the form that clients send most."""
+    payload = {"schemas": [PATCH_OP], "Operations": operations}
+    assert plain_additions(payload) == members_of(*operations)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "Add", "path": "members", "value": [{"value": ADA}]},
+        {"op": "remove", "path": "members", "value": [{"value": ADA}]},
+        {"op": "replace", "path": "members", "value": [{"value": ADA}]},
+        {"op": "add", "path": "displayName", "value": [{"value": ADA}]},
+        {"op": "add", "path": "members", "value": {"value": ADA}},
+        {"op": "add", "path": "members", "value": [{"value": ""}]},
+        {"op": "add", "path": "members", "value": [{"value": 5}]},
+        {"op": "add", "path": "members", "value": []},
+        {"op": "add", "value": {"members": [{"value": ADA}]}},
+    ],
+)
+def test_anything_else_is_read_as_a_model(operation: dict[str, Any]) -> None:
+    """What a dialect or the SCIM library has a say in is left to it."""
+    assert plain_additions({"schemas": [PATCH_OP], "Operations": [operation]}) is None
