@@ -24,7 +24,7 @@ from sqlalchemy.types import Float
 
 from scim_bridge.directory import comparison
 from scim_bridge.directory.line import Line
-from scim_bridge.errors import DatabaseUnavailable, SettingProblem, SettingsError
+from scim_bridge.errors import Collided, DatabaseUnavailable, SettingProblem, SettingsError
 from scim_bridge.settings import Database as DatabaseSettings
 
 # How long a writer waits for another writer of the same SQLite file, in seconds.
@@ -37,6 +37,9 @@ POSTGRESQL_BUSY_SECONDS = 10
 CONNECT_SECONDS = 10
 # After how long of doing nothing a writer on PostgreSQL is taken for lost, in seconds.
 ABANDONED_SECONDS = 60
+# How PostgreSQL says that it gave up a transaction for another one (SQLSTATE): it could not be
+# serialized, or each waited for the other.
+COLLISIONS = frozenset({"40001", "40P01"})
 
 
 class now(FunctionElement[float]):
@@ -211,7 +214,8 @@ class Database:
     `password_file` holds the password of PostgreSQL, where the URL has none.
 
     Raises `SettingsError` when the driver of PostgreSQL or the file of the password is missing, and
-    `DatabaseUnavailable` when the database does not answer or stays locked.
+    `DatabaseUnavailable` when the database does not answer or stays locked: `Collided` when the
+    same transaction may succeed at once.
     """
 
     def __init__(self, url: str, *, password_file: Path | None = None) -> None:
@@ -309,6 +313,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
+        if getattr(error.orig, "sqlstate", None) in COLLISIONS:
+            raise Collided(f"the transaction was given up for another one: {error.orig}") from error
         raise DatabaseUnavailable(_reason(error)) from error
     except NoConnectionLeft as error:
         raise DatabaseUnavailable("every connection to the database is in use") from error
