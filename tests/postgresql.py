@@ -56,6 +56,13 @@ class Postgresql:
             self._version = MigrationContext.configure(connection).get_current_revision()
         database.close()
 
+    @property
+    def pid(self) -> int:
+        """Its first process, which all others descend from."""
+        pid = self._server.get_pid()
+        assert pid is not None
+        return pid
+
     @contextmanager
     def fresh(self) -> Iterator[str]:
         """The URL of a migrated and empty database, which is nobody else's while it is used."""
