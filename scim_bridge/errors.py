@@ -67,7 +67,9 @@ class DirectoryError(BridgeError):
 
 
 class DatabaseUnavailable(DirectoryError):
-    """The database does not answer, or stayed locked. Nothing was changed; try again."""
+    """The database does not answer, or stayed locked; try again. Nothing was changed, unless the
+    answer to the commit was lost.
+    """
 
 
 class Collided(DatabaseUnavailable):
