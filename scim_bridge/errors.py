@@ -5,6 +5,7 @@
     ├── OperatorError            a command cannot be carried out; says what to do
     ├── DirectoryError
     │   ├── DatabaseUnavailable  the database does not answer; the client retries
+    │   │   └── Collided         another transaction stood in the way; made again at once
     │   └── MigrationMissing     the database is not at this version's schema
     ├── NotSent                  a notice to the operator was not taken
     ├── AuditBroken              the audit trail was changed; names where
@@ -66,7 +67,15 @@ class DirectoryError(BridgeError):
 
 
 class DatabaseUnavailable(DirectoryError):
-    """The database does not answer, or stayed locked. Nothing was changed; try again."""
+    """The database does not answer, or stayed locked; try again. Nothing was changed, unless the
+    answer to the commit was lost.
+    """
+
+
+class Collided(DatabaseUnavailable):
+    """The transaction and another one stood in each other's way, and this one was taken back as a
+    whole. Made again, it may succeed at once.
+    """
 
 
 class MigrationMissing(DirectoryError):

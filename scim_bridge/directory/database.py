@@ -7,6 +7,7 @@ same objects serve a request, the worker, the command line and the tests.
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -22,12 +23,15 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Float
 
 from scim_bridge.directory import comparison
+from scim_bridge.directory.line import Line
 from scim_bridge.directory.prepared import run
-from scim_bridge.errors import DatabaseUnavailable, SettingProblem, SettingsError
+from scim_bridge.errors import Collided, DatabaseUnavailable, SettingProblem, SettingsError
 from scim_bridge.settings import Database as DatabaseSettings
 
 # How long a writer waits for another writer of the same SQLite file, in seconds.
 SQLITE_BUSY_SECONDS = 10
+# How often the first of those who wait looks whether the file is free, in seconds.
+SQLITE_LOOK_AGAIN = 0.001
 # The same on PostgreSQL.
 POSTGRESQL_BUSY_SECONDS = 10
 # How many pages of 4 KiB the log of commits holds before a commit brings them into the file.
@@ -36,6 +40,9 @@ SQLITE_CHECKPOINT_PAGES = 8_000
 CONNECT_SECONDS = 10
 # After how long of doing nothing a writer on PostgreSQL is taken for lost, in seconds.
 ABANDONED_SECONDS = 60
+# How PostgreSQL says that it gave up a transaction for another one (SQLSTATE): it could not be
+# serialized, or each waited for the other.
+COLLISIONS = frozenset({"40001", "40P01"})
 
 
 class now(FunctionElement[float]):
@@ -66,6 +73,7 @@ def _open(url: str, password_file: Path | None) -> Engine:
 
 def _open_sqlite(url: str) -> Engine:
     engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS}, hide_parameters=True)
+    line = Line()
 
     @event.listens_for(engine, "do_connect")
     def _keep_to_the_owner(_dialect: Any, _record: Any, arguments: Any, _options: Any) -> None:
@@ -86,10 +94,42 @@ def _open_sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", True)
-        run(connection, "BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")
+        if connection.get_execution_options().get("writes", True):
+            _begin_in_turn(connection, line)
+        else:
+            run(connection, "BEGIN DEFERRED")
 
     return engine
+
+
+def _begin_in_turn(connection: Connection, line: Line) -> None:
+    """Begin to write once nobody else does.
+
+    SQLite has no line: who has waited long looks ever more rarely, and whoever comes anew goes
+    first, so that among many writers one may wait in vain. So only the first of this process looks,
+    and as often as that of any other process does.
+    """
+    file: Any = connection.connection.driver_connection
+    end = time.monotonic() + SQLITE_BUSY_SECONDS
+    with line.turn(SQLITE_BUSY_SECONDS):
+        file.execute("PRAGMA busy_timeout = 0")
+        try:
+            while _finds_busy(file) and time.monotonic() < end:
+                time.sleep(SQLITE_LOOK_AGAIN)
+            if not file.in_transaction:
+                # Raises what is wrong, as any other statement does.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+        finally:
+            file.execute(f"PRAGMA busy_timeout = {int(1000 * SQLITE_BUSY_SECONDS)}")
+
+
+def _finds_busy(file: Any) -> bool:
+    """Try to begin. Whether somebody else writes."""
+    try:
+        file.execute("BEGIN IMMEDIATE")
+    except sqlite3.DatabaseError as error:
+        return _is(error, sqlite3.SQLITE_BUSY)
+    return False
 
 
 def _open_postgresql(url: str, password_file: Path | None) -> Engine:
@@ -178,7 +218,8 @@ class Database:
     `password_file` holds the password of PostgreSQL, where the URL has none.
 
     Raises `SettingsError` when the driver of PostgreSQL or the file of the password is missing, and
-    `DatabaseUnavailable` when the database does not answer or stays locked.
+    `DatabaseUnavailable` when the database does not answer or stays locked: `Collided` when the
+    same transaction may succeed at once.
     """
 
     def __init__(self, url: str, *, password_file: Path | None = None) -> None:
@@ -297,11 +338,13 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
+        if getattr(error.orig, "sqlstate", None) in COLLISIONS:
+            raise Collided(f"the transaction was given up for another one: {error.orig}") from error
         raise DatabaseUnavailable(_reason(error)) from error
     except NoConnectionLeft as error:
         raise DatabaseUnavailable("every connection to the database is in use") from error
     except DBAPIError as error:
-        if _is_no_database(error):
+        if _is(error.orig, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise DatabaseUnavailable(
                 "the file is not an SQLite database, or it is damaged; name another one in "
                 "[database] url, or restore a backup"
@@ -311,10 +354,10 @@ def translated() -> Iterator[None]:
         raise
 
 
-def _is_no_database(error: DBAPIError) -> bool:
-    code = getattr(error.orig, "sqlite_errorcode", 0)
-    # The lowest byte is the kind of error, the others say more of it.
-    return code & 0xFF in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+def _is(error: BaseException | None, *kinds: int) -> bool:
+    """Whether SQLite means one of these kinds by an error."""
+    # The lowest byte is the kind, the others say more of it.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in kinds
 
 
 def _reason(error: DBAPIError) -> str:

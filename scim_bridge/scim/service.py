@@ -393,8 +393,8 @@ class Service(Protocol):
                 log.error("database unavailable", action="request", reason=str(exception))
                 return Error(
                     status=HTTPStatus.SERVICE_UNAVAILABLE,
-                    detail="The directory's database does not answer. Nothing was changed; "
-                    "send the request again.",
+                    # What became of a commit whose answer was lost is not known.
+                    detail="The directory's database does not answer. Send the request again.",
                 )
             case RecursionError():
                 return InvalidSyntaxException(detail="The request nests too deeply").to_error()

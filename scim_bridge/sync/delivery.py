@@ -12,7 +12,7 @@ import structlog
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.write import Write
-from scim_bridge.errors import DatabaseUnavailable, Refused
+from scim_bridge.errors import Collided, DatabaseUnavailable, Refused
 from scim_bridge.sync.intents import Intents, is_removal
 from scim_bridge.sync.marks import BeingDelivered, Intent, Key, Lease, Marks
 from scim_bridge.sync.reconciler import Outcome, Reconciler
@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 # How often a waiting write looks whether its turn has come, in seconds.
 LOOK_AGAIN = 0.02
+# How often a write is made at most that the database gives up for another transaction.
+ATTEMPTS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,13 +153,22 @@ class Delivery:
             self._local.request = None
 
     def _in_turn(self, act: Callable[[], T], request: _Request) -> T:
-        """Write once no earlier write to the resource is being delivered, or the wait is over."""
+        """Write once no earlier write to the resource is being delivered, or the wait is over.
+
+        A write is a whole transaction, and nobody was told of one that was taken back.
+        """
+        collisions = 0
         while True:
             try:
                 return act()
             except BeingDelivered:
-                request.carried.clear()
-                self.sleep(LOOK_AGAIN)
+                pass
+            except Collided:
+                collisions += 1
+                if collisions == ATTEMPTS:
+                    raise
+            request.carried.clear()
+            self.sleep(LOOK_AGAIN)
 
     def _deliver(self, carried: Carried, deadline: float) -> Refused | None:
         """Deliver one write. Returns the refusal for which it was undone."""

@@ -168,9 +168,14 @@ def install(
     rate: float = 500,
     more: str = "",
     brake: bool = False,
+    database: str | None = None,
     **identity_center: Any,
 ) -> Installation:
-    """A bridge that was never started, with these settings of [identity_center]."""
+    """A bridge that was never started, with these settings of [identity_center].
+
+    `database`: the URL of an empty one, else a file is made. Bridges beside each other share the
+    key of its audit trail.
+    """
     shutil.copytree(sandbox.template, folder)
     settings = folder / "bridge.toml"
     text = settings.read_text().replace(str(sandbox.template), str(folder))
@@ -179,6 +184,9 @@ def install(
         text = text.replace("[identity_center]\n", f"[identity_center]\n{key} = {value}\n")
     if brake:
         text = text.replace("brake = false", "brake = true")
+    if database is not None:
+        text = re.sub(r'^url = "sqlite:.*"$', f'url = "{database}"', text, flags=re.MULTILINE)
+        more += f'\n[audit]\nkey_file = "{folder.parent / "audit.key"}"\n'
     settings.write_text(f"{text}\n{more}")
     return Installation(folder=folder, sandbox=sandbox)
 
@@ -186,21 +194,6 @@ def install(
 @dataclass(kw_only=True)
 class Bridge(Served):
     """A bridge that runs, and its client, who does as it is told."""
-
-    def send(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
-        """What is answered 503 is sent again after Retry-After: nothing was changed by it.
-
-        SQLite gives nobody their turn to write, so that on a slow machine with many writers one of
-        them may wait in vain (design, section 4: the client retries).
-        """
-        answer = super().send(method, path, body, **options)
-        for _ in range(5):
-            wait = answer.headers.get("Retry-After")
-            if answer.status_code != requests.codes.unavailable or wait is None:
-                break
-            time.sleep(float(wait))
-            answer = super().send(method, path, body, **options)
-        return answer
 
     def add_user(self, name: str, **attributes: Any) -> str:
         return str(self.sent("POST", "/Users", person(name, **attributes))["id"])

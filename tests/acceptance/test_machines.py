@@ -1,7 +1,6 @@
 """Two machines share one PostgreSQL database, and lose nothing with either, or with it."""
 
 import json
-import re
 import threading
 import time
 from collections import Counter
@@ -36,19 +35,10 @@ Machines = tuple[Installation, Installation]
 def machines(sandbox: Center, tmp_path: Path, postgresql: Postgresql) -> Iterator[Machines]:
     """Two bridges that were never started, on one database and with one key of the audit trail."""
     with postgresql.fresh() as url:
-        one, other = (_machine(sandbox, tmp_path / name, url) for name in ("one", "other"))
+        one, other = (install(sandbox, tmp_path / name, database=url) for name in ("one", "other"))
         added = command(one.folder, "client", "add", "hr", "--json")
         sharing = replace(sandbox, token=json.loads(added.stdout)["token"])
         yield replace(one, sandbox=sharing), replace(other, sandbox=sharing)
-
-
-def _machine(sandbox: Center, folder: Path, url: str) -> Installation:
-    key = folder.parent / "audit.key"
-    installation = install(sandbox, folder, more=f'[audit]\nkey_file = "{key}"\n')
-    settings = folder / "bridge.toml"
-    text = settings.read_text()
-    settings.write_text(re.sub(r'^url = "sqlite:.*"$', f'url = "{url}"', text, flags=re.M))
-    return installation
 
 
 @contextmanager
@@ -87,8 +77,8 @@ def test_writers_at_one_group_over_two_machines_lose_nobody(
 def test_what_was_answered_survives_the_database_and_a_machine(
     machines: Machines, sandbox: Center, postgresql: Postgresql
 ) -> None:
-    """The database goes away three times under load, one machine for good: nothing acknowledged is
-    lost or doubled, in the directory or at Identity Center.
+    """The database is stopped and started three times under load, one machine goes for good:
+    nothing acknowledged is lost or doubled, in the directory or at Identity Center.
     """
     with serving(machines) as bridges:
         answered: list[str] = []
@@ -108,9 +98,9 @@ def test_what_was_answered_survives_the_database_and_a_machine(
         writers = [threading.Thread(target=write, args=(number,)) for number in range(4)]
         for writer in writers:
             writer.start()
-        for _ in range(3):
+        for mode in ("fast", "immediate", "fast"):
             _wait_for_more(answered)
-            postgresql.drop_connections()
+            postgresql.restart(mode)
         _wait_for_more(answered)
         bridges[1].kill()
         _wait_for_more(answered)

@@ -1,14 +1,20 @@
-"""Is anything that was answered lost or doubled, when a bridge is killed over and over under load?
+"""Is anything that was answered lost or doubled, when bridge or database goes away under load?
 
-    python -m tests.benchmarks.kills [--kills 50] [--database URL] [--seed N]
+    python -m tests.benchmarks.kills [--kills 50] [--database URL | postgresql] [--seed N]
+    python -m tests.benchmarks.kills --restarts 3 [--seed N]
 
 Several writers create people, change them, move them between shared groups, deactivate and delete
 them, without a pause. All processes of the bridge are killed with SIGKILL at a random moment and
 started again, also in the middle of what the kill before left to be healed. After each start the
 directory is compared with what was answered; at the end so is Identity Center, once in sync. A
-writer whose request got no answer sends it again, as a client does.
+writer whose request got no answer, or who was told to come back later, sends it again, as a client
+does.
 
-`--database` is an empty database, such as postgresql+psycopg://…; otherwise an SQLite file is made.
+With `--restarts` two bridges share one PostgreSQL server, which is stopped and started so often
+instead, and one of the bridges is killed for good.
+
+`--database` is an empty database, such as postgresql+psycopg://…; `postgresql` starts a server, and
+without the option an SQLite file is made.
 """
 
 import argparse
@@ -19,10 +25,11 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import requests
 
@@ -36,6 +43,7 @@ from tests.acceptance.installation import (
     leaving,
 )
 from tests.cli.operation import PATCH, is_running, person, replacing, until
+from tests.postgresql import Postgresql, started
 
 WRITERS = 8
 GROUPS = ("red", "green", "blue", "grey")
@@ -44,6 +52,9 @@ LIVES = (0.2, 4.0)
 # How long one call may take; a lease of a killed bridge is waited for somewhat longer.
 TIMEOUT = 2
 SETTLES_WITHIN = 300
+# How many answers there are at least between two interruptions of the database.
+BETWEEN = 50
+STOPS: Sequence[Literal["fast", "immediate"]] = ("fast", "immediate")
 
 Directory = tuple[dict[str, bool], dict[str, set[str]]]
 
@@ -70,9 +81,12 @@ class Load:
     unsure: set[str] = field(default_factory=set)
     acknowledged: int = 0
     unanswered: int = 0
+    # Answers 503 with Retry-After.
+    put_off: int = 0
     # Answers that a client should not have got.
     refused: list[str] = field(default_factory=list)
-    bridge: Bridge | None = None
+    # Each has its share of the writers.
+    bridges: list[Bridge] = field(default_factory=list)
     _running: threading.Event = field(default_factory=threading.Event)
     # Nothing new is begun any more.
     _over: bool = False
@@ -87,9 +101,13 @@ class Load:
             threading.Thread(target=self._write, args=(number,), daemon=True).start()
         self._await_all()
 
-    def let_run(self, bridge: Bridge) -> None:
-        self.bridge = bridge
+    def let_run(self, *bridges: Bridge) -> None:
+        self.bridges = list(bridges)
         self._running.set()
+
+    def leave(self, bridge: Bridge) -> None:
+        """Have those who write to a bridge go to the others."""
+        self.bridges = [one for one in self.bridges if one is not bridge]
 
     def stop(self) -> None:
         """Have every writer wait, each after the answer, or none, to what it is at."""
@@ -117,12 +135,16 @@ class Load:
             if undone is None:
                 undone = self._chosen(chance, mine, f"w{number}p{created}@example.com")
                 created += undone[0] == "create"
-            if self._attempt(mine, *undone):
+            bridge = self.bridges[number % len(self.bridges)]
+            if self._attempt(bridge, mine, *undone):
                 undone = None
             else:
-                # Killed: nothing is sent until the next bridge runs.
-                until(lambda: not self._running.is_set(), within=60)
+                self._turn_away(bridge)
         self._idle.release()
+
+    def _turn_away(self, bridge: Bridge) -> None:
+        """Wait until nobody writes to a bridge that was killed."""
+        until(lambda: not self._running.is_set() or bridge not in self.bridges, within=60)
 
     def _chosen(self, chance: random.Random, mine: list[Person], new: str) -> tuple[Any, ...]:
         if not mine or chance.random() < 0.3:
@@ -133,13 +155,17 @@ class Load:
 
     # -- One write ------------------------------------------------------
 
-    def _attempt(self, mine: list[Person], kind: str, *what: Any) -> bool:
+    def _attempt(self, bridge: Bridge, mine: list[Person], kind: str, *what: Any) -> bool:
         """Send one write, and write down what its answer says. False: there was no answer."""
         name = what[0] if kind == "create" else what[0].name
         with self._lock:
             self.unsure.add(name)
         try:
-            answer = self._create(what[0]) if kind == "create" else self._sent(kind, *what)
+            answer = (
+                self._create(bridge, name)
+                if kind == "create"
+                else self._change(bridge, kind, *what)
+            )
         except requests.RequestException:
             with self._lock:
                 self.unanswered += 1
@@ -153,28 +179,42 @@ class Load:
             self._believe(mine, answer, kind, *what)
         return True
 
-    def _create(self, name: str) -> requests.Response:
-        answer = self.bridge.send("POST", "/Users", person(name))
+    def _create(self, bridge: Bridge, name: str) -> requests.Response:
+        answer = self._sent(bridge, "POST", "/Users", person(name))
         if answer.status_code != requests.codes.conflict:
             return answer
         # The attempt before was done after all.
-        return self.bridge.send("GET", "/Users", params={"filter": f'userName eq "{name}"'})
+        path = f'/Users?filter=userName eq "{name}"'
+        return self._sent(bridge, "GET", path)
 
-    def _sent(self, kind: str, one: Person, group: str, number: int) -> requests.Response:
+    def _change(
+        self, bridge: Bridge, kind: str, one: Person, group: str, number: int
+    ) -> requests.Response:
         path = f"/Users/{one.id}"
         match kind:
             case "switch":
-                return self.bridge.send("PATCH", path, replacing(active=not one.active))
+                return self._sent(bridge, "PATCH", path, replacing(active=not one.active))
             case "rename":
-                return self.bridge.send("PATCH", path, replacing(title=f"Engineer {number}"))
+                return self._sent(bridge, "PATCH", path, replacing(title=f"Engineer {number}"))
             case "delete":
-                answer = self.bridge.send("DELETE", path)
+                answer = self._sent(bridge, "DELETE", path)
                 if answer.status_code == requests.codes.not_found:
                     answer.status_code = requests.codes.no_content
                 return answer
         change = leaving(one.id) if group in one.groups else joining(one.id)
         body = {"schemas": [PATCH], "Operations": [change]}
-        return self.bridge.send("PATCH", f"/Groups/{self.groups[group]}", body)
+        return self._sent(bridge, "PATCH", f"/Groups/{self.groups[group]}", body)
+
+    def _sent(self, bridge: Bridge, method: str, path: str, body: Any = None) -> requests.Response:
+        """What is answered 503 is sent again after Retry-After, as often as that is."""
+        while True:
+            answer = bridge.send(method, path, body)
+            wait = answer.headers.get("Retry-After")
+            if answer.status_code != requests.codes.unavailable or wait is None:
+                return answer
+            with self._lock:
+                self.put_off += 1
+            time.sleep(float(wait))
 
     def _believe(
         self, mine: list[Person], answer: requests.Response, kind: str, *what: Any
@@ -269,17 +309,53 @@ def play(installation: Installation, *, kills: int, seed: int) -> tuple[Load, Wr
             f"{number}: killed after {life:.2f} s, {load.acknowledged - before} answered in "
             f"it, {len(load.unsure)} without an answer, {len(wrong.directory)} lost so far"
         )
-    # Whose last request got no answer sends it once more.
     with installation.serving("--processes", "2") as bridge:
-        load.finish(bridge)
-        begun = time.monotonic()
-        installation.settle(within=SETTLES_WITHIN)
-        say(f"in sync {time.monotonic() - begun:.1f} s after the last write")
-        wrong.directory += differences(load.expected(), bridge.directory(), unsure=set())
-        found = installation.sandbox.active(), installation.sandbox.memberships()
-        wrong.center += differences(at_center(load, found[0]), found, unsure=set())
-        wrong.doubled += doubled(bridge, installation.sandbox)
+        _compare(load, wrong, installation, bridge)
     return load, wrong
+
+
+def interrupt(
+    machines: Sequence[Installation], server: Postgresql, *, restarts: int, seed: int
+) -> tuple[Load, Wrong]:
+    """Restart the database of several bridges so many times under load, and kill one of them."""
+    chance, wrong = random.Random(seed), Wrong()
+    with ExitStack() as stack:
+        first, *others = (stack.enter_context(one.serving("--processes", "2")) for one in machines)
+        load = Load(groups={name: first.add_group(name) for name in GROUPS}, seed=seed)
+        load.start()
+        load.let_run(first, *others)
+        for number in range(restarts):
+            _let_some_pass(load, chance)
+            mode = STOPS[number % len(STOPS)]
+            server.restart(mode)
+            say(f"{number + 1}: restarted ({mode}) after {load.acknowledged} answers")
+            if number == restarts // 2:
+                _let_some_pass(load, chance)
+                _kill(others[-1])
+                load.leave(others[-1])
+                say(f"one of {len(machines)} bridges killed after {load.acknowledged} answers")
+        _let_some_pass(load, chance)
+        load.stop()
+        _compare(load, wrong, machines[0], first)
+    return load, wrong
+
+
+def _let_some_pass(load: Load, chance: random.Random) -> None:
+    most = load.acknowledged + BETWEEN
+    until(lambda: load.acknowledged >= most, within=120)
+    time.sleep(chance.uniform(0, 1))
+
+
+def _compare(load: Load, wrong: Wrong, installation: Installation, bridge: Bridge) -> None:
+    """Have whoever got no answer send it once more, and look at everything once in sync."""
+    load.finish(bridge)
+    begun = time.monotonic()
+    installation.settle(within=SETTLES_WITHIN)
+    say(f"in sync {time.monotonic() - begun:.1f} s after the last write")
+    wrong.directory += differences(load.expected(), bridge.directory(), unsure=set())
+    found = installation.sandbox.active(), installation.sandbox.memberships()
+    wrong.center += differences(at_center(load, found[0]), found, unsure=set())
+    wrong.doubled += doubled(bridge, installation.sandbox)
 
 
 def _kill(bridge: Bridge) -> None:
@@ -295,18 +371,28 @@ def _choose(installation: Installation, *, wait: str) -> None:
     file.write_text(text)
 
 
-def installed(sandbox: Center, folder: Path, database: str | None) -> Installation:
-    """A bridge on this database, or on a file of its own."""
-    more = "[delivery]\nwait = 5\n"
+@contextmanager
+def _database(name: str | None) -> Iterator[tuple[str | None, Postgresql | None]]:
+    """The URL of a database (None: a file is made), and its server if it was started for it."""
+    if name != "postgresql":
+        yield name, None
+        return
+    with started(durable=True) as server, server.fresh() as url:
+        yield url, server
+
+
+def installed(
+    sandbox: Center, folder: Path, database: str | None, *names: str
+) -> list[Installation]:
+    """Bridges beside each other, on this database or on a file of its own."""
+    wait = "[delivery]\nwait = 5\n"
+    machines = [
+        install(sandbox, folder / name, timeout=TIMEOUT, more=wait, database=database)
+        for name in names
+    ]
     if database is not None:
-        more += f'[audit]\nkey_file = "{folder}/audit.key"\n'
-    installation = install(sandbox, folder, timeout=TIMEOUT, more=more)
-    if database is not None:
-        file = folder / "bridge.toml"
-        text = re.sub(r'^url = "sqlite.*$', f'url = "{database}"', file.read_text(), flags=re.M)
-        file.write_text(text)
-        sandbox.token = installation.json_of("client", "add", "kills")["token"]
-    return installation
+        sandbox.token = machines[0].json_of("client", "add", "kills")["token"]
+    return machines
 
 
 def say(line: str) -> None:
@@ -316,19 +402,30 @@ def say(line: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--restarts", type=int, help="of PostgreSQL, instead of kills")
     parser.add_argument("--database", metavar="URL")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args()
     say(f"seed {options.seed}")
-    with tempfile.TemporaryDirectory() as name, center(Path(name), "sigv4") as sandbox:
-        installation = installed(sandbox, Path(name) / "bridge", options.database)
-        load, wrong = play(installation, kills=options.kills, seed=options.seed)
+    what = f"{options.kills} kills" if options.restarts is None else f"{options.restarts} restarts"
+    with (
+        tempfile.TemporaryDirectory() as name,
+        center(Path(name), "sigv4") as sandbox,
+        _database(options.database if options.restarts is None else "postgresql") as (url, server),
+    ):
+        if options.restarts is None or server is None:
+            (one,) = installed(sandbox, Path(name), url, "bridge")
+            load, wrong = play(one, kills=options.kills, seed=options.seed)
+        else:
+            machines = installed(sandbox, Path(name), url, "one", "other")
+            load, wrong = interrupt(machines, server, restarts=options.restarts, seed=options.seed)
     for line in (*load.refused, *wrong.directory, *wrong.center, *wrong.doubled):
         say(f"! {line}")
     say(
-        f"{options.kills} kills: {load.acknowledged} writes acknowledged, {load.unanswered} cut off"
-        f" and sent again; lost: {len(wrong.directory)} in the directory, {len(wrong.center)} at "
-        f"Identity Center; doubled: {len(wrong.doubled)}; refused: {len(load.refused)}"
+        f"{what}: {load.acknowledged} writes acknowledged, {load.unanswered} cut off and sent "
+        f"again, {load.put_off} times 503 with Retry-After; lost: {len(wrong.directory)} in the "
+        f"directory, {len(wrong.center)} at Identity Center; doubled: {len(wrong.doubled)}; "
+        f"refused: {len(load.refused)}"
     )
     sys.exit(1 if wrong or load.refused else 0)
 

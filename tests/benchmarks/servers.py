@@ -34,6 +34,7 @@ from tests.benchmarks.population import (
     user_id,
 )
 from tests.cli.operation import ROOT, free_port, serving
+from tests.postgresql import started
 
 # Nothing answers here, and nothing is called: `wait = 0`, and deliveries do not run.
 NOWHERE = "http://127.0.0.1:9"
@@ -92,8 +93,15 @@ def sqlite(folder: Path) -> Iterator[str]:
     yield f"sqlite:///{folder / 'bridge.db'}"
 
 
+@contextmanager
+def postgresql(_: Path) -> Iterator[str]:
+    """The URL of a database of a server that was started for it, with full fsync as well."""
+    with started(durable=True) as server, server.fresh() as url:
+        yield url
+
+
 # By the name they have in the report. Another database is one more entry.
-DATABASES: Mapping[str, DatabaseMaker] = {"SQLite": sqlite}
+DATABASES: Mapping[str, DatabaseMaker] = {"SQLite": sqlite, "PostgreSQL": postgresql}
 
 
 def fill(database: Database, population: Population) -> None:

@@ -137,6 +137,21 @@ def client_of(file: Path, *, name: str = "hr", entitlements: bool = False) -> It
 # -- As processes -----------------------------------------------------------
 
 
+def family(pid: int) -> set[int]:
+    """A process and all its descendants."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="],  # noqa: S607 - the machine's own
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    parents = {int(pid): int(ppid) for pid, ppid in map(str.split, listed.stdout.splitlines())}
+    found = {pid}
+    while more := {pid for pid, ppid in parents.items() if ppid in found} - found:
+        found |= more
+    return found
+
+
 @dataclass(kw_only=True)
 class Running:
     """`scim-bridge` as a process of its own, and what it said."""
@@ -149,17 +164,7 @@ class Running:
 
     def family(self) -> set[int]:
         """The process and all its descendants."""
-        listed = subprocess.run(
-            ["ps", "-A", "-o", "pid=,ppid="],  # noqa: S607 - the machine's own
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        parents = {int(pid): int(ppid) for pid, ppid in map(str.split, listed.stdout.splitlines())}
-        family = {self.process.pid}
-        while more := {pid for pid, ppid in parents.items() if ppid in family} - family:
-            family |= more
-        return family
+        return family(self.process.pid)
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
