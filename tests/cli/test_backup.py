@@ -264,6 +264,29 @@ def test_a_lost_database_is_restored(run, json_of, file, folder, lived_on):
     assert stat.S_IMODE((folder / "bridge.db").stat().st_mode) == 0o600
 
 
+@pytest.mark.usefixtures("sealed")
+def test_what_a_lost_database_left_beside_it_is_not_played_back(run, folder):
+    """SQLite would take the log of the file that is lost for that of the backup, and mix the two.
+
+    https://www.sqlite.org/howtocorrupt.html, section 1.4
+    """
+    there = folder / "bridge.db"
+    run("backup", str(folder / "backup.db"))
+    with closing(sqlite3.connect(there)) as killed:
+        killed.execute("UPDATE users SET user_name = 'late'")
+        killed.commit()
+        log = Path(f"{there}-wal").read_bytes()
+    for one in (there, Path(f"{there}-wal"), Path(f"{there}-shm")):
+        one.unlink(missing_ok=True)
+    Path(f"{there}-wal").write_bytes(log)
+    assert log
+
+    run("restore", str(folder / "backup.db"))
+
+    assert _sql(there, "SELECT user_name FROM users") == [("jane@example.com",)]
+    assert [one.read_bytes() for one in folder.glob("*.replaced-*-wal")] == [log]
+
+
 def _damage(copy):
     size = copy.stat().st_size
     with copy.open("r+b") as pages:
