@@ -6,7 +6,7 @@ length. So what is more than any client means is refused here, by counting, befo
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic_core import from_json
@@ -32,7 +32,8 @@ MAX_REMOVED = 10_000
 # The most names and paths with a schema: each is compared with those that are known.
 MAX_QUALIFIED = 5_000
 
-_PARSED = frozenset({"filter", "path", "sortby", "attributes", "excludedattributes"})
+_SELECTIONS = frozenset({"attributes", "excludedattributes"})
+_PARSED = _SELECTIONS | {"filter", "path", "sortby"}
 _UNCOUNTED = frozenset({"members", "value"})
 
 
@@ -95,6 +96,29 @@ def refuse_nul_in_filter(payload: Any) -> None:
     for name, part in _parts(payload):
         if name == "filter" and isinstance(part, str) and ("\0" in part or "\\u0000" in part):
             raise InvalidFilterException(detail="A NUL character is not allowed in a filter")
+
+
+def is_selection(name: str) -> bool:
+    """Whether a parameter says what is returned (RFC 7644, section 3.9)."""
+    return name.lower() in _SELECTIONS
+
+
+def each_once(search: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters of a search without names that stand in a selection again.
+
+    Each name is looked for in each resource: hundreds of the same must not cost seconds.
+    """
+    once: dict[str, Any] = {}
+    for key, names in search.items():
+        if is_selection(key) and isinstance(names, str):
+            once[key] = ",".join(dict.fromkeys(names.split(",")))
+        elif is_selection(key) and _are_texts(names):
+            once[key] = list(dict.fromkeys(names))
+    return {**search, **once}
+
+
+def _are_texts(names: Any) -> bool:
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
