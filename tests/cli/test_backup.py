@@ -19,29 +19,16 @@ from scim_bridge.directory import migrations
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.seal_key import load_key
 from scim_bridge.directory.seals import Sealer
-from scim_bridge.sandbox import SandboxServer
 from scim_bridge.settings import Audit, Settings
 from scim_bridge.settings import Database as DatabaseSettings
 from scim_bridge.sync.journal import journalled
 from tests.cli.operation import (
     PATCH,
-    Sandbox,
     client_of,
     in_front_of,
     person,
     serving,
 )
-
-
-@pytest.fixture
-def server():
-    with SandboxServer() as server:
-        yield server
-
-
-@pytest.fixture
-def sandbox(server):
-    return Sandbox(url=server.url)
 
 
 @pytest.fixture
