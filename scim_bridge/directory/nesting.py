@@ -14,7 +14,7 @@ from sqlalchemy.sql import FromClause
 
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.memberships import CURRENT as CURRENT_MEMBERSHIP
-from scim_bridge.directory.memberships import NO_MOVES, Membership, Moves, chunks
+from scim_bridge.directory.memberships import NO_MOVES, Membership, Moves, chunks, latest_origin
 from scim_bridge.directory.tables import groups, memberships, nestings
 from scim_bridge.errors import OperatorError
 from scim_bridge.settings import Groups as GroupSettings
@@ -195,14 +195,9 @@ def is_in(database: Database, group_id: str, user_id: str) -> bool:
 
 def last_origin(database: Database, group_id: str, inner_id: str) -> str | None:
     """Who put a group into another last; None if nobody ever did."""
-    with database.reading() as connection:
-        origin: str | None = connection.scalar(
-            select(_columns.origin)
-            .where(_columns.group_id == group_id, _columns.inner_id == inner_id)
-            .order_by(_columns.id.desc())
-            .limit(1)
-        )
-        return origin
+    return latest_origin(
+        database, nestings, _columns.group_id == group_id, _columns.inner_id == inner_id
+    )
 
 
 class Paths:

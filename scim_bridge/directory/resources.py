@@ -398,10 +398,10 @@ class Resources(ScimStorage):
             return self._row(kind, resource_id, locked=True)
         except NotFoundException as error:
             raise OperatorError(
-                f"{self._called(kind, resource_id)} was deleted: create it again first"
+                f"{self.called(kind, resource_id)} was deleted: create it again first"
             ) from error
 
-    def _called(self, kind: Kind, resource_id: str) -> str:
+    def called(self, kind: Kind, resource_id: str) -> str:
         """A resource in a sentence. Of a person, no more than that it is one."""
         if kind is USER:
             return "the user"

@@ -119,7 +119,8 @@ def slowed(
 
     Calls that were under way together and are refused together are one signal.
     """
-    if begun > pace.halved_at:
+    # A time ahead was written before the clock was set back.
+    if begun > pace.halved_at or pace.halved_at > now:
         halved = max(pace.rate / 2, min(SLOWEST, fastest))
         pace = replace(pace, rate=halved, halved_at=now, halved_from=pace.rate)
     until = now + min(retry_after or 1 / pace.rate, LONGEST_PAUSE)

@@ -89,8 +89,12 @@ class Admission:
 
     def touch_named(self, name: str) -> None:
         """The same by the name of the user or group."""
-        if self._protection.covers(name):
-            raise ForbiddenException(detail=f"{name} is protected: no client may change it")
+        pattern = self._protection.pattern(name)
+        if pattern is not None:
+            raise ForbiddenException(
+                detail=f"{name} is protected: no client may change it. It is like {pattern!r} of "
+                "[safety] protected; if it is not meant, rename it or make the pattern narrower"
+            )
 
     def _change(self, before: Resource[Any], after: Resource[Any], *, partial: bool) -> Admitted:
         self.touch(before)

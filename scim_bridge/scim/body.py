@@ -6,7 +6,7 @@ length. So what is more than any client means is refused here, by counting, befo
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic_core import from_json
@@ -32,7 +32,11 @@ MAX_REMOVED = 10_000
 # The most names and paths with a schema: each is compared with those that are known.
 MAX_QUALIFIED = 5_000
 
-_PARSED = frozenset({"filter", "path", "sortby", "attributes", "excludedattributes"})
+# The most names of a selection: three times what a user has, with all parts and extensions.
+MAX_SELECTED = 300
+
+_SELECTIONS = frozenset({"attributes", "excludedattributes"})
+_PARSED = _SELECTIONS | {"filter", "path", "sortby"}
 # What nothing is counted of, if it is text.
 _SLIGHT = frozenset({"value", "display", "type", "$ref"})
 _UNCOUNTED = frozenset({"members", "value"})
@@ -97,6 +101,42 @@ def refuse_nul_in_filter(payload: Any) -> None:
     for name, part in _parts(payload):
         if name == "filter" and isinstance(part, str) and ("\0" in part or "\\u0000" in part):
             raise InvalidFilterException(detail="A NUL character is not allowed in a filter")
+
+
+def is_selection(name: str) -> bool:
+    """Whether a parameter says what is returned (RFC 7644, section 3.9)."""
+    return name.lower() in _SELECTIONS
+
+
+def each_once(search: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters of a search without names that stand in a selection again, in whatever case.
+
+    :raises InvalidValueException: For more than `MAX_SELECTED` names: each is looked for in each
+        resource, and hundreds of them would cost seconds.
+    """
+    once: dict[str, Any] = {}
+    for key, names in search.items():
+        if is_selection(key) and isinstance(names, str):
+            once[key] = ",".join(_selected(key, names.split(",")))
+        elif is_selection(key) and _are_texts(names):
+            once[key] = _selected(key, names)
+    return {**search, **once}
+
+
+def _selected(key: str, names: Iterable[str]) -> list[str]:
+    # The first spelling of each, in their order.
+    found: dict[str, str] = {}
+    for name in names:
+        found.setdefault(name.strip().lower(), name)
+    if len(found) > MAX_SELECTED:
+        raise InvalidValueException(
+            detail=f"{key} names {len(found)} attributes; at most {MAX_SELECTED} are allowed"
+        )
+    return list(found.values())
+
+
+def _are_texts(names: Any) -> bool:
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from scim_bridge.directory.texts import in_order
 from scim_bridge.scim import routing
 from scim_bridge.scim.bulk import Plan
 from scim_bridge.scim.cursors import CallersCursors
-from scim_bridge.scim.dialect import member, operations_of
+from scim_bridge.scim.operations import member, operations_of
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 

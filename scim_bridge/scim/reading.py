@@ -6,15 +6,9 @@ from typing import Any, cast
 
 from scim2_models import BulkRequest, PatchOp, SearchRequest
 
-from scim_bridge.scim.dialect import (
-    Dialect,
-    Object,
-    Rule,
-    Where,
-    is_removal,
-    member,
-    operations_of,
-)
+from scim_bridge.scim.corrections import Object
+from scim_bridge.scim.dialect import Dialect, Rule, Where
+from scim_bridge.scim.operations import is_removal, member, operations_of
 from scim_bridge.scim.shape import Attribute, Shape
 
 # Members are many, and are read by `scim_bridge.scim.members` in every form that clients use.

@@ -45,7 +45,13 @@ from scim_bridge.errors import Conflict, DatabaseUnavailable, Refused
 from scim_bridge.scim import words
 from scim_bridge.scim.admission import Admission, Admitted
 from scim_bridge.scim.authentication import InvalidToken, caller
-from scim_bridge.scim.body import decoded, refuse_excess, refuse_nul_in_filter
+from scim_bridge.scim.body import (
+    decoded,
+    each_once,
+    is_selection,
+    refuse_excess,
+    refuse_nul_in_filter,
+)
 from scim_bridge.scim.credentials import Client
 from scim_bridge.scim.dialect import COMPARING, DIALECTS, MISSING_ENTRY, Dialect, Rule
 from scim_bridge.scim.entitlements import EntitlementRules
@@ -78,8 +84,6 @@ RETRY_AFTER = 10
 
 _MAKE_ENTRIES = {"unmatched_path_filter": ScimPolicy.UnmatchedPathFilter.create}
 
-_SELECTIONS = frozenset({"attributes", "excludedAttributes"})
-_SELECTED = frozenset(name.lower() for name in _SELECTIONS)
 # What is returned when nothing is selected.
 _EVERYTHING = ResponseParameters[Any]()
 
@@ -218,7 +222,7 @@ class Service(Protocol):
     def read_response_parameters(
         self, resource_type: ResourceType, query: Mapping[str, str]
     ) -> ResponseParameters[Any]:
-        if not _SELECTIONS & query.keys():
+        if not any(is_selection(name) for name in query):
             return _EVERYTHING
         return super().read_response_parameters(resource_type, query)
 
@@ -416,24 +420,6 @@ class Service(Protocol):
         if isinstance(exception, InvalidToken):
             return f'{challenge}, error="invalid_token"'
         return challenge
-
-
-def each_once(search: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The parameters of a search without names that stand in a selection again.
-
-    Each name is looked for in each resource: hundreds of the same must not cost seconds.
-    """
-    once: dict[str, Any] = {}
-    for key, names in search.items():
-        if key.lower() in _SELECTED and isinstance(names, str):
-            once[key] = ",".join(dict.fromkeys(names.split(",")))
-        elif key.lower() in _SELECTED and _are_texts(names):
-            once[key] = list(dict.fromkeys(names))
-    return {**search, **once}
-
-
-def _are_texts(names: Any) -> bool:
-    return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
 def _states_group(model: type[BaseModel], scim_ctx: Context) -> bool:

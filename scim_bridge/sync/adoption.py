@@ -7,7 +7,6 @@ changed or deleted at Identity Center, and no externalId is ever given to what w
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from scim2_models import ResourceType, SCIMException
@@ -27,6 +26,7 @@ from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.takeover import ADOPTED, begin_grants
 from scim_bridge.identity_center.payloads import MANAGER, nested
 from scim_bridge.plan.matching import Clash, Match, Matching, Stranger, Trait, match
+from scim_bridge.plan.protection import Protection
 from scim_bridge.plan.state import Attributes, Kind, Principal, TakeAway
 from scim_bridge.sync.entitled import Entitlements
 from scim_bridge.sync.grants import to_text
@@ -88,7 +88,7 @@ class Adoption:
         self.target = observations.target
         self.marks = marks
         self.access_marks = access_marks
-        self.protected = protected
+        self.protection = Protection(protected)
         self._ids: Iterator[str] = iter(())
         # What is created is there already: it is recorded, and no delivery is told.
         self.resources = Resources(
@@ -132,11 +132,8 @@ class Adoption:
                     id=row.target_id,
                     name=name,
                     traits=tuple(_traits(kind, row.external_id, row.attributes)),
-                    is_protected=self._is_protected(name),
+                    is_protected=self.protection.covers(name),
                 )
-
-    def _is_protected(self, name: str) -> bool:
-        return any(fnmatchcase(name.casefold(), each.casefold()) for each in self.protected)
 
     def _known_by(self, kind: Kind) -> tuple[dict[Trait, set[str]], set[str]]:
         """The live resources by what they are known by, and the ids of the deleted ones."""

@@ -57,7 +57,8 @@ def causes(present: Overview, *, stale: Sequence[str] = (), uncut: int = 0) -> I
         yield Cause(
             id=f"held:{one.id}",
             text=f"the brake holds losses of access of {one.people} people, set {one.id}: "
-            f"scim-bridge sync --approve {one.id}, or --reject {one.id}",
+            f"scim-bridge sync --approve {one.id} lets them pass, scim-bridge status says whether "
+            "they can stay",
         )
     if present.overdue:
         yield Cause(

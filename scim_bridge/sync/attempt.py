@@ -1,7 +1,6 @@
 """One call at the target, and what its answer means when it is not simply yes."""
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Literal, assert_never
 
 from sqlalchemy import select
@@ -36,6 +35,7 @@ from scim_bridge.plan.changes import (
     UpdateUser,
 )
 from scim_bridge.plan.changes import subject as subject_of
+from scim_bridge.plan.protection import Protection
 from scim_bridge.plan.state import Attributes, Principal
 from scim_bridge.sync.lost_creation import LostCreations
 from scim_bridge.sync.marks import Intent, Key, Marks
@@ -85,9 +85,7 @@ class Inline:
     protected: tuple[str, ...] = ()
 
     def may_take(self, name: str) -> bool:
-        return self.adopt == "matching" and not any(
-            fnmatchcase(name.casefold(), pattern.casefold()) for pattern in self.protected
-        )
+        return self.adopt == "matching" and not Protection(self.protected).covers(name)
 
 
 class Attempts:

@@ -212,10 +212,12 @@ class Marks:
                 pending.c.kind == links.c.kind,
                 pending.c.resource_id == links.c.resource_id,
             )
+            linked = select(links.c.kind, links.c.resource_id).where(not_(marked)).distinct()
+            each = linked.subquery()
             columns = {
                 "target": literal(self.target),
-                "kind": links.c.kind,
-                "resource_id": links.c.resource_id,
+                "kind": each.c.kind,
+                "resource_id": each.c.resource_id,
                 "generation": literal(0),
                 "since": now(),
                 "next_attempt_at": now(),
@@ -223,10 +225,7 @@ class Marks:
                 **{name: literal(value, pending.c[name].type) for name, value in _CLEARED.items()},
             }
             connection.execute(
-                pending.insert().from_select(
-                    list(columns),
-                    select(*columns.values()).select_from(links).where(not_(marked)).distinct(),
-                )
+                pending.insert().from_select(list(columns), select(*columns.values()))
             )
             connection.execute(
                 update(pending)

@@ -11,18 +11,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import Table, select
+from sqlalchemy import select
 
 from scim_bridge.directory import tables
+from scim_bridge.directory.kinds import GROUP
 from scim_bridge.directory.nesting import inner_groups, is_in, people
 from scim_bridge.directory.resources import Resources
-from scim_bridge.directory.ways import Nesting, Past, Way
+from scim_bridge.directory.ways import Nesting, Way
 from scim_bridge.errors import OperatorError
 from scim_bridge.plan.state import TakeAway
 from scim_bridge.sync.grants import from_text
 from scim_bridge.sync.held import HeldLosses, Loss
 from scim_bridge.sync.marks import Intent, Key, Marks
 from scim_bridge.sync.observed import Observations
+from scim_bridge.sync.ways_had import WaysHad
 
 Given = TypeVar("Given")
 
@@ -73,8 +75,8 @@ class Rejections:
     def of(self, losses: Sequence[Loss]) -> Rejection:
         """Give back what these losses would take, as far as that is possible."""
         # How people had a group is read before anything is given back.
-        past = Past(self.database)
-        ways = {loss: self._ways(past, loss) for loss in losses}
+        had = WaysHad(self.database, self.observations)
+        ways = {loss: had.of(loss) for loss in losses}
         why: dict[Loss, str] = {}
         nested: dict[Nesting, None] = {}
         for loss in losses:
@@ -103,46 +105,6 @@ class Rejections:
 
     # -- Memberships that came through a group in the group --------------
 
-    def _ways(self, past: Past, loss: Loss) -> tuple[Way, ...]:
-        """How somebody had the group that they are about to lose, as the record knows it."""
-        if loss.category != "removal":
-            return ()
-        if not self._was_given(loss):
-            # What somebody put there by hand is not how they had it once.
-            return ()
-        return past.last_ways(loss.group, loss.person) or self._earlier_ways(past, loss)
-
-    def _earlier_ways(self, past: Past, loss: Loss) -> tuple[Way, ...]:
-        """The same by the earlier records of the group and the person, whose place these took."""
-        groups = self._earlier_records(tables.groups, "display_name_folded", loss.group)
-        people = self._earlier_records(tables.users, "user_name_folded", loss.person)
-        for group in (loss.group, *groups):
-            for person in (loss.person, *people):
-                if found := past.last_ways(group, person):
-                    return tuple(_of_group(way, group, loss.group) for way in found)
-        return ()
-
-    def _was_given(self, loss: Loss) -> bool:
-        """Whether the bridge put them into the group, and nobody did by hand."""
-        group = self.observations.link(key_of(loss))
-        person = self.observations.link(Key(kind="user", id=loss.person))
-        return (
-            group is not None
-            and person is not None
-            and self.observations.has_put(person.target_id, group.target_id)
-        )
-
-    def _earlier_records(self, table: Table, name: str, resource_id: str) -> Sequence[str]:
-        """The deleted records of the same name, the latest first."""
-        same = select(table.c[name]).where(table.c.id == resource_id).scalar_subquery()
-        return self.database.connection.scalars(
-            select(table.c.id)
-            .where(
-                table.c[name] == same, table.c.deleted_at.is_not(None), table.c.id != resource_id
-            )
-            .order_by(table.c.deleted_at.desc())
-        ).all()
-
     def _nest_again(self, loss: Loss, ways: Sequence[Way]) -> list[Nesting]:
         """Restore how somebody had a group. Returns the nestings that there are again.
 
@@ -156,7 +118,9 @@ class Rejections:
                 with self.database.connection.begin_nested():
                     done += self._restored(loss, way)
             except OperatorError as error:
-                obstacles[f"they were in it through {self._called(way.entry)}, {error}"] = None
+                obstacles[
+                    f"they were in it through {self.resources.called(GROUP, way.entry)}, {error}"
+                ] = None
         if not is_in(self.database, loss.group, loss.person):
             raise OperatorError("; ".join(obstacles))
         self.marks.mark(Intent(key=key_of(loss)))
@@ -183,11 +147,6 @@ class Rejections:
         if held_in and held_in != loss.set_id:
             return f"and their loss of that is held in set {held_in}: decide on it first"
         return "and are not in that any more"
-
-    def _called(self, group_id: str) -> str:
-        columns = tables.groups.c
-        query = select(columns.display_name).where(columns.id == group_id)
-        return f"group {self.database.connection.scalar(query)!r}"
 
     def _is_deleted(self, group_id: str) -> bool:
         columns = tables.groups.c
@@ -245,15 +204,6 @@ class Rejections:
         _, seen = self.observations.members(link.target_id) if link else (None, frozenset())
         named = taken.named | (seen if taken.everyone else frozenset())
         return TakeAway(linked=taken.linked, named=named - {member})
-
-
-def _of_group(way: Way, earlier: str, group: str) -> Way:
-    """A way into an earlier record of a group, as one into the group."""
-    nestings = (
-        replace(each, outer=group) if each.outer == earlier else each for each in way.nestings
-    )
-    entry = group if way.entry == earlier else way.entry
-    return replace(way, entry=entry, nestings=tuple(nestings))
 
 
 def key_of(loss: Loss) -> Key:

@@ -42,8 +42,12 @@ def rewind(database: Database, *, reason: str, facts: Mapping[str, Any]) -> None
 
     `facts` go into the audit trail.
     """
-    with journalled(database, RUN) as run, database.transaction():
-        run.counts = {"read_before": [kind for kind in KINDS if was_read(database, kind)]}
+    # All of it or nothing: who is told to read first must not find that it was not asked for.
+    with database.transaction():
+        asked = _asked_for(database)
+        with journalled(database, RUN) as run:
+            # Who goes back again, before they compared, has yet to compare.
+            run.counts = {"read_before": [k for k in KINDS if k in asked or was_read(database, k)]}
         record(database, action=Action.RESTORED, facts=facts)
         pause(database, reason)
         for target in (TARGET, ACCESS_TARGET):
@@ -77,11 +81,17 @@ def compared(database: Database) -> None:
 
 
 def _unread(database: Database) -> Sequence[str]:
+    asked = _asked_for(database)
+    return [kind for kind in _COMPARED if kind in asked and not was_read(database, kind)]
+
+
+def _asked_for(database: Database) -> Sequence[str]:
+    """What has to be read since a backup was put back; nothing once an operator has compared."""
     query = select(tables.runs.c.counts).where(tables.runs.c.kind == RUN)
     with database.reading() as connection:
         counts = connection.scalar(query.order_by(tables.runs.c.id.desc()).limit(1))
-    before = (counts or {}).get("read_before", ())
-    return [kind for kind in _COMPARED if kind in before and not was_read(database, kind)]
+    asked: Sequence[str] = (counts or {}).get("read_before", ())
+    return asked
 
 
 def _forget_what_was_seen(database: Database) -> None:

@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 
 from scim_bridge.cli import main
 from scim_bridge.directory.database import Database
+from scim_bridge.sandbox import SandboxServer
+from tests.cli.operation import Sandbox
 
 Run = Callable[..., Result]
 
@@ -58,6 +60,19 @@ def json_of(run: Run) -> Callable[..., Any]:
         return json.loads(run(*arguments, "--json", **options).stdout)
 
     return command
+
+
+@pytest.fixture
+def server() -> Iterator[SandboxServer]:
+    """An Identity Center on this machine."""
+    with SandboxServer() as server:
+        yield server
+
+
+@pytest.fixture
+def sandbox(server: SandboxServer) -> Sandbox:
+    """What is at that Identity Center."""
+    return Sandbox(url=server.url)
 
 
 @pytest.fixture

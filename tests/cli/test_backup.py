@@ -19,28 +19,16 @@ from scim_bridge.directory import migrations
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.seal_key import load_key
 from scim_bridge.directory.seals import Sealer
-from scim_bridge.sandbox import SandboxServer
 from scim_bridge.settings import Audit, Settings
 from scim_bridge.settings import Database as DatabaseSettings
+from scim_bridge.sync.journal import journalled
 from tests.cli.operation import (
     PATCH,
-    Sandbox,
     client_of,
     in_front_of,
     person,
     serving,
 )
-
-
-@pytest.fixture
-def server():
-    with SandboxServer() as server:
-        yield server
-
-
-@pytest.fixture
-def sandbox(server):
-    return Sandbox(url=server.url)
 
 
 @pytest.fixture
@@ -262,6 +250,70 @@ def test_a_lost_database_is_restored(run, json_of, file, folder, lived_on):
     assert lost["replaced"] is None
     json_of("audit", "verify", "--head", lost["head"])
     assert stat.S_IMODE((folder / "bridge.db").stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("sealed")
+def test_what_a_lost_database_left_beside_it_is_not_played_back(run, folder):
+    """SQLite would take the log of the file that is lost for that of the backup, and mix the two.
+
+    https://www.sqlite.org/howtocorrupt.html, section 1.4
+    """
+    there = folder / "bridge.db"
+    run("backup", str(folder / "backup.db"))
+    with closing(sqlite3.connect(there)) as killed:
+        killed.execute("UPDATE users SET user_name = 'late'")
+        killed.commit()
+        log = Path(f"{there}-wal").read_bytes()
+    for one in (there, Path(f"{there}-wal"), Path(f"{there}-shm")):
+        one.unlink(missing_ok=True)
+    Path(f"{there}-wal").write_bytes(log)
+    assert log
+
+    run("restore", str(folder / "backup.db"))
+
+    assert _sql(there, "SELECT user_name FROM users") == [("jane@example.com",)]
+    assert [one.read_bytes() for one in folder.glob("*.replaced-*-wal")] == [log]
+
+
+def test_a_postgresql_that_was_put_back_is_told_so(run, json_of, folder, postgresql):
+    """pg_restore says nothing to the bridge: with --rewound it is as after a restore of a file.
+
+    https://www.postgresql.org/docs/current/backup-dump.html
+    """
+    dump = str(folder / "dump")
+    with postgresql.fresh() as url:
+        there = {"SCIM_BRIDGE_DATABASE__URL": url, "SCIM_BRIDGE_AUDIT__KEY_FILE": f"{folder}/key"}
+        run("client", "add", "okta", **there)
+        database = Database(url)
+        with journalled(database, "extraction:users"):
+            database.close()
+        postgresql.tool("pg_dump", url, "--format=custom", f"--file={dump}")
+        run("client", "add", "late", **there)
+        postgresql.tool("pg_restore", url, "--clean", dump)
+        with database.reading():
+            refused = run("restore", "--rewound", expect=1, **there)
+        database.close()
+        assert "stop every bridge" in refused.stderr
+
+        done = json_of("restore", "--rewound", "--reason", "ticket 4711", **there)
+
+        assert [one["name"] for one in json_of("client", "list", **there)] == ["okta"]
+        status = json_of("status", **there)
+        assert status["paused"]["reason"].startswith("restored from a backup of ")
+        json_of("audit", "verify", "--head", done["head"], **there)
+        # Whoever goes back once more, before they compared, has to read all the same.
+        run("restore", "--rewound", **there)
+        assert "scim-bridge extract" in run("resume", expect=1, **there).stderr
+
+
+@pytest.mark.usefixtures("sealed")
+def test_a_file_that_was_put_back_by_hand_is_told_so_too(run, json_of):
+    """A snapshot of the machine's disk, for example; nothing is replaced."""
+    assert "either FILE or --rewound" in run("restore", expect=2).stderr
+
+    assert json_of("restore", "--rewound")["replaced"] is None
+
+    assert json_of("status")["paused"]
 
 
 def _damage(copy):

@@ -2,19 +2,7 @@
 
 import pytest
 
-from scim_bridge.sandbox import SandboxServer
-from tests.cli.operation import Sandbox, client_of, in_front_of, serving
-
-
-@pytest.fixture
-def server():
-    with SandboxServer() as server:
-        yield server
-
-
-@pytest.fixture
-def sandbox(server):
-    return Sandbox(url=server.url)
+from tests.cli.operation import client_of, in_front_of, serving
 
 
 @pytest.fixture

@@ -1,22 +1,8 @@
 """`scim-bridge plan`: what a sync would do, and that nothing is done."""
 
-import pytest
-
-from scim_bridge.sandbox import SandboxServer
-from tests.cli.operation import ENTERPRISE, Sandbox, client_of, in_front_of
+from tests.cli.operation import ENTERPRISE, client_of, in_front_of
 
 LATER = "[delivery]\nwait = 0\n"
-
-
-@pytest.fixture
-def server():
-    with SandboxServer() as server:
-        yield server
-
-
-@pytest.fixture
-def sandbox(server):
-    return Sandbox(url=server.url)
 
 
 def test_an_empty_plan_says_so(run, json_of, server, folder):

@@ -4,21 +4,9 @@ import sqlite3
 
 import pytest
 
-from scim_bridge.sandbox import SandboxServer
 from scim_bridge.sync.purge import Purge
-from tests.cli.operation import Sandbox, client_of, in_front_of, until
+from tests.cli.operation import client_of, in_front_of, until
 from tests.sync.test_cuts import Aws
-
-
-@pytest.fixture
-def server():
-    with SandboxServer() as server:
-        yield server
-
-
-@pytest.fixture
-def sandbox(server):
-    return Sandbox(url=server.url)
 
 
 @pytest.fixture

@@ -11,10 +11,8 @@ import pytest
 import requests
 
 from scim_bridge.directory.database import Database
-from scim_bridge.sandbox import SandboxServer
 from tests.cli.operation import (
     ENTERPRISE,
-    Sandbox,
     answers,
     free_port,
     in_front_of,
@@ -29,17 +27,6 @@ from tests.cli.operation import (
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
-
-
-@pytest.fixture
-def server():
-    with SandboxServer() as server:
-        yield server
-
-
-@pytest.fixture
-def sandbox(server):
-    return Sandbox(url=server.url)
 
 
 def _members(*operations):

@@ -9,21 +9,9 @@ import pytest
 from sqlalchemy import select
 
 from scim_bridge.directory import tables
-from scim_bridge.sandbox import SandboxServer
-from tests.cli.operation import ROOT, Sandbox, client_of, in_front_of, person, serving
+from tests.cli.operation import ROOT, client_of, in_front_of, person, serving
 
 LATER = "[delivery]\nwait = 0\n"
-
-
-@pytest.fixture
-def server():
-    with SandboxServer() as server:
-        yield server
-
-
-@pytest.fixture
-def sandbox(server):
-    return Sandbox(url=server.url)
 
 
 @pytest.fixture

@@ -7,22 +7,10 @@ import pytest
 from sqlalchemy import select
 
 from scim_bridge.directory.tables import observed_memberships, pending
-from scim_bridge.sandbox import SandboxServer
 from scim_bridge.sync.worker import Worker
-from tests.cli.operation import Sandbox, client_of, in_front_of, running, until
+from tests.cli.operation import client_of, in_front_of, running, until
 
 WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
-
-
-@pytest.fixture
-def server():
-    with SandboxServer() as server:
-        yield server
-
-
-@pytest.fixture
-def sandbox(server):
-    return Sandbox(url=server.url)
 
 
 def test_it_delivers_until_it_is_stopped(server, sandbox, folder):

@@ -122,6 +122,16 @@ def test_a_ring_is_heard_once_it_is_committed(served: Database) -> None:
     listener.close()
 
 
+def test_who_begins_to_listen_looks_once_more(served: Database) -> None:
+    """What rang after the look and before the listening would be heard by nobody."""
+    listener, begun = Listener(served), time.monotonic()
+    with served.transaction() as connection:
+        ring(connection)
+    listener.wait(60, threading.Event())
+    assert time.monotonic() - begun < 30
+    listener.close()
+
+
 def test_a_listener_whose_connection_is_lost_listens_anew(
     served: Database, postgresql: Postgresql
 ) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scim_bridge.errors import Refused, Throttled
-from scim_bridge.identity_center.pace import LONGEST_PAUSE, NEAR, SLOWEST
+from scim_bridge.identity_center.pace import LONGEST_PAUSE, NEAR, SLOWEST, Pace, slowed
 from scim_bridge.identity_center.pacer import Pacer
 
 
@@ -45,6 +45,13 @@ def _pacer(clock: Clock) -> Pacer:
 def throttle(pacer: Pacer, retry_after: float | None = None) -> None:
     with pytest.raises(Throttled, match="too many"), pacer.turn():
         raise throttled(retry_after)
+
+
+def test_a_clock_that_is_set_back_does_not_keep_the_pace_from_halving() -> None:
+    """When the pace was halved last is a time of the clock before, hours ahead."""
+    before = Pace(rate=10.0, halved_at=1_000_000.0, halved_from=20.0)
+    after = slowed(before, 1000.0, begun=999.0, retry_after=None, fastest=20.0)
+    assert after.rate == 5.0
 
 
 def test_the_first_call_goes_at_once(pacer: Pacer, clock: Clock) -> None:

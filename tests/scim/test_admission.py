@@ -163,6 +163,12 @@ def test_blanks_and_wide_letters_make_no_other_name_of_a_protected_one(name: str
         admission(protected=("AWS*", "Glass")).creation(Group(display_name=name))
 
 
+def test_a_refusal_says_which_pattern_protects_the_name() -> None:
+    """``AWS*`` is a default: nobody who names a group AWS-Operations has written it."""
+    with pytest.raises(ForbiddenException, match=r"like 'AWS\*' of \[safety\] protected"):
+        Admission(Settings()).creation(Group(display_name="AWS-Operations"))
+
+
 def test_a_protected_user_is_not_even_deactivated() -> None:
     """A break-glass user must not be locked out by an identity provider's mistake."""
     with pytest.raises(ForbiddenException):

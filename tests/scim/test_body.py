@@ -16,8 +16,10 @@ from scim_bridge.scim.body import (
     MAX_FILTER_LENGTH,
     MAX_QUALIFIED,
     MAX_REMOVED,
+    MAX_SELECTED,
     MAX_VALUES,
     decoded,
+    each_once,
     refuse_excess,
 )
 from scim_bridge.scim.provider import MAX_OPERATIONS
@@ -139,3 +141,24 @@ def test_a_user_has_not_a_thousand_addresses(scim: Scim) -> None:
     answer = scim.post("/Users", person(emails=emails))
 
     assert "emails" in assert_error(answer, 400, "invalidValue")
+
+
+def test_a_name_that_is_selected_again_is_looked_for_once() -> None:
+    """RFC 7644, section 3.9: a selection is a set. What is no text is left to be refused."""
+    assert each_once({"attributes": "title,Title,userName, title", "count": "1"}) == {
+        "attributes": "title,userName",
+        "count": "1",
+    }
+    assert each_once({"excludedAttributes": ["title", "title"], "attributes": [1, 1]}) == {
+        "excludedAttributes": ["title"],
+        "attributes": [1, 1],
+    }
+
+
+def test_more_names_than_there_are_attributes_are_refused() -> None:
+    """Each is looked for in each resource of a page (RFC 7644, section 3.9)."""
+    names = [f"title.x{number}" for number in range(MAX_SELECTED + 1)]
+    assert each_once({"attributes": names[1:]}) == {"attributes": names[1:]}
+    for selected in (names, ",".join(names)):
+        with pytest.raises(InvalidValueException, match="attributes names 301 attributes"):
+            each_once({"attributes": selected})

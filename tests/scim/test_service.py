@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scim_bridge.scim.body import MAX_FILTER_LENGTH
-from scim_bridge.scim.service import MAX_PROBLEMS, each_once
+from scim_bridge.scim.service import MAX_PROBLEMS
 from scim_bridge.settings import Settings
 from tests.scim.conftest import ENTERPRISE, Scim, assert_error, person
 
@@ -366,15 +366,3 @@ def test_a_search_spans_users_and_groups(scim: Scim) -> None:
 def test_me_is_not_there(scim: Scim) -> None:
     """A client is no user (RFC 7644, section 3.11): 501."""
     assert_error(scim.get("/Me"), 501)
-
-
-def test_a_name_that_is_selected_again_is_looked_for_once() -> None:
-    """RFC 7644, section 3.9: a selection is a set. What is no text is left to be refused."""
-    assert each_once({"attributes": "title,title,userName,title", "count": "1"}) == {
-        "attributes": "title,userName",
-        "count": "1",
-    }
-    assert each_once({"excludedAttributes": ["title", "title"], "attributes": [1, 1]}) == {
-        "excludedAttributes": ["title"],
-        "attributes": [1, 1],
-    }

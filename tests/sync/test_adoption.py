@@ -218,9 +218,12 @@ def test_a_leaver_who_is_linked_loses_what_they_hold(watched):
     assert watched.sandbox.members("Staff") == {"person1"}
 
 
-def test_a_protected_name_is_not_adopted(directory, sandbox):
+@pytest.mark.parametrize("name", ["Break-glass admins", "\uff22reak-glass admins"])
+def test_a_protected_name_is_not_adopted(directory, sandbox, name):
+    """Neither by an operator nor within a request, in whatever width of its letters."""
+    assert not Inline(adopt="matching", protected=("break-glass*",)).may_take(name)
     watched = watching(directory, sandbox, protected=("break-glass*",))
-    watched.hand.store("create_group", DisplayName="Break-glass admins")
+    watched.hand.store("create_group", DisplayName=name)
     watched.extract()
     proposal = watched.parts.adoption.proposal()
     (clash,) = proposal.groups.clashes

@@ -427,3 +427,17 @@ def test_a_clock_that_is_set_back_keeps_nobody_waiting(marks: Marks, lease: Leas
     assert marks.leased_until(ADA) is None
     assert _claimed(marks, ADA).number == lease.number + 1
     assert marks.read(ADA).reread is True
+
+
+def test_whoever_is_linked_is_doubted_without_being_pending(marks: Marks, lease: Lease) -> None:
+    """After a way back to a backup: read before anything is planned, and nobody is at work."""
+    with marks.database.transaction() as connection:
+        for target, of in (("target", BOB), ("target", ADA), ("other", BOB)):
+            link = {"target": target, "kind": of.kind, "resource_id": of.id, "target_id": of.id}
+            connection.execute(tables.links.insert().values(created=0, created_here=True, **link))
+
+    marks.doubt(tables.links)
+
+    assert marks.in_state("pending") == [ADA]
+    assert marks.leased_until(ADA) is None
+    assert [marks.read(each).reread for each in (ADA, BOB)] == [True, True]
