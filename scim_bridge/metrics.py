@@ -53,6 +53,7 @@ class Metrics:
             ["method", "status"],
             registry=counted,
         )
+        self._counted: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._seconds = Histogram(
             "scim_bridge_request_seconds",
             "How long answers took, the wait for Identity Center included.",
@@ -69,9 +70,18 @@ class Metrics:
     def count(self, *, method: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""
         # Anybody may invent a method, and each would be kept for ever.
-        method = method if method in _METHODS else "other"
-        self._requests.labels(method=method, status=str(status)).inc()
-        self._seconds.labels(method=method).observe(seconds)
+        requests, taken = self._of(method if method in _METHODS else "other", status)
+        requests.inc()
+        taken.observe(seconds)
+
+    def _of(self, method: str, status: int) -> tuple[Counter, Histogram]:
+        """Where requests of a method that are answered like this are counted."""
+        if (method, status) not in self._counted:
+            self._counted[method, status] = (
+                self._requests.labels(method=method, status=str(status)),
+                self._seconds.labels(method=method),
+            )
+        return self._counted[method, status]
 
     def count_tolerance(self, client: str, rule: str) -> None:
         """Count a request of a client that a rule of its dialect was needed for."""

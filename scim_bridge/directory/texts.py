@@ -7,8 +7,7 @@ memberships. `scim_bridge.directory.representation` makes the same as models.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from json.encoder import encode_basestring_ascii
@@ -135,8 +134,7 @@ def in_order(shown: Document) -> Document:
     return {**first, **shown}
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Head:
+class _Head(NamedTuple):
     """A text without the memberships, in the parts between which they belong."""
 
     schemas: str
@@ -252,11 +250,15 @@ def _members(database: Database, group_ids: Sequence[str], address: str) -> Mapp
 
 
 def _people(listed: str, address: str) -> str:
-    # Somebody may have been put there by several.
-    ids = dict.fromkeys(listed.split(","))
-    reference = f'", "$ref": "{address}'
-    # The ids are the directory's own: nothing in them has to be escaped.
-    return ", ".join([f'{{"value": "{one}{reference}{one}", "type": "User"}}' for one in ids])
+    ids: Collection[str] = listed.split(",")
+    if len(set(ids)) < len(ids):
+        # Somebody was put there by several.
+        ids = dict.fromkeys(ids)
+    # The ids are the directory's own: nothing in them has to be escaped. Each stands twice in an
+    # entry, and joining is the fastest way to write a hundred thousand entries.
+    twice = map(f'", "$ref": "{address}'.join, zip(ids, ids, strict=True))
+    begin, end = '{"value": "', '", "type": "User"}'
+    return begin + f"{end}, {begin}".join(twice) + end
 
 
 def _members_statement() -> Prepared:

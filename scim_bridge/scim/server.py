@@ -4,16 +4,16 @@ import re
 import uuid
 from contextlib import ExitStack
 from http import HTTPStatus
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-import structlog
 from flask import Blueprint, Flask, Response, g, request
 from scim2_flask import ScimServer
 from scim2_models import InvalidSyntaxException, InvalidValueException, SCIMException
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.service import SEARCH_REQUEST_PARAMETERS
-from werkzeug.datastructures import MultiDict
+from structlog.contextvars import bind_contextvars, reset_contextvars
+from werkzeug.datastructures import Headers, MultiDict
 from werkzeug.exceptions import HTTPException, NotFound
 
 from scim_bridge.directory.actor import Actor, acting
@@ -29,6 +29,9 @@ from scim_bridge.scim.text_answers import TextResponse
 from scim_bridge.scim.tolerances import Tolerances
 from scim_bridge.settings import Settings
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 PREFIX = "/scim/v2"
 # How much more than the largest body is taken in, so that its sender reads the answer, in bytes.
 MAX_IGNORED = 8 * 1024 * 1024
@@ -38,6 +41,16 @@ _NAMES = {name.lower(): name for name in SEARCH_REQUEST_PARAMETERS}
 _READS = frozenset({"GET", "HEAD"})
 _LISTS = ("attributes", "excludedAttributes")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+
+
+class _Ready(Response):
+    """A body with headers that nothing has to be added to."""
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
+        # What is a URI already need not be made one.
+        if self.headers.get("Location", "").isascii():
+            return self.headers
+        return super().get_wsgi_headers(environ)
 
 
 class Server(ScimServer):
@@ -106,6 +119,8 @@ class Server(ScimServer):
 
         :raises InvalidSyntaxException: If it cannot be read, such as chunks that are none.
         """
+        if _is_without_body(request.environ):
+            return b""
         try:
             body = super().read_body(scim_request)
             _take_in_the_rest(request.stream)
@@ -117,24 +132,22 @@ class Server(ScimServer):
     @staticmethod
     def _to_response(scim_response: ScimResponse) -> Response:
         if isinstance(scim_response, TextResponse):
-            return Response(
-                scim_response.text, status=scim_response.status, headers=scim_response.headers
-            )
+            return _Ready(scim_response.text, scim_response.status, scim_response.headers)
         response = ScimServer._to_response(scim_response)
         if scim_response.status == HTTPStatus.NO_CONTENT:
             del response.headers["Content-Type"]
         return response
 
     def _authenticate(self) -> None:
+        contexts: ExitStack = g.contexts
         if request.method in _READS:
             # One look at the database serves the whole request.
-            g.contexts.enter_context(self._resources.reading())
+            contexts.enter_context(self._resources.reading())
         authorization = request.headers.get("Authorization")
-        g.client = self._authenticated(authorization)
-        actor = Actor(name=f"client:{g.client.name}", request_id=g.request_id)
-        g.contexts.enter_context(acting(actor))
-        g.contexts.enter_context(calling(g.client, authorization))
-        g.contexts.enter_context(structlog.contextvars.bound_contextvars(client=g.client.name))
+        client = g.client = self._authenticated(authorization)
+        contexts.enter_context(acting(Actor(name=f"client:{client.name}", request_id=g.request_id)))
+        contexts.enter_context(calling(client, authorization))
+        contexts.callback(reset_contextvars, **bind_contextvars(client=client.name))
 
     def _options(self) -> Response | None:
         """Answer OPTIONS with what can be done here (RFC 9110, section 9.3.7)."""
@@ -180,6 +193,11 @@ def _parameters(given: MultiDict[str, str]) -> dict[str, str]:
     return found
 
 
+def _is_without_body(environ: "WSGIEnvironment") -> bool:
+    """Whether nothing is announced to follow a request's headers (RFC 9112, section 6.3)."""
+    return not (environ.get("CONTENT_LENGTH") or environ.get("HTTP_TRANSFER_ENCODING"))
+
+
 def _take_in_the_rest(body: IO[bytes]) -> None:
     """Read on, for a while, what nobody looks at.
 
@@ -192,9 +210,10 @@ def _take_in_the_rest(body: IO[bytes]) -> None:
 
 def _open_request() -> None:
     offered = request.headers.get("X-Request-Id", "")
-    g.request_id = offered if _REQUEST_ID.fullmatch(offered) else str(uuid.uuid4())
-    g.contexts = ExitStack()
-    g.contexts.enter_context(structlog.contextvars.bound_contextvars(request_id=g.request_id))
+    request_id = offered if _REQUEST_ID.fullmatch(offered) else str(uuid.uuid4())
+    contexts = ExitStack()
+    contexts.callback(reset_contextvars, **bind_contextvars(request_id=request_id))
+    g.request_id, g.contexts = request_id, contexts
 
 
 def _show_request_id(response: Response) -> Response:
