@@ -1469,17 +1469,40 @@ def test_a_tolerance_is_told_once_and_only_for_what_is_valid(scim: Scim) -> None
 
 # -- Bodies that need no rule --------------------------------------------------------
 
-NAMES = ("userName", "USERNAME", "active", "name", "emails", "roles", "groups", "id", "password")
-NAMES += (ENTERPRISE, f"{ENTERPRISE}.department", f"{ENTERPRISE}:department", CUSTOM, "no such")
-VALUES: tuple[Any, ...] = ("x", "", "True", True, 5, None, [], ["x"], {"value": "x"})
-VALUES += ([{"value": "x"}], [{"value": "", "primary": "true"}], {"givenName": "Ada"})
-VALUES += ({"familyName": 5}, {"manager": "x"}, {"manager": {"value": "x"}}, {"department": "x"})
-SCHEMAS = ([USER], [USER, ENTERPRISE], [USER.lower()], [USER, CUSTOM], [], None, USER)
+MEMBER_NAMES: tuple[str, ...] = (
+    "userName",
+    "USERNAME",
+    "active",
+    "name",
+    "emails",
+    "roles",
+    "groups",
+    "id",
+    "password",
+)
+MEMBER_NAMES += (
+    ENTERPRISE,
+    f"{ENTERPRISE}.department",
+    f"{ENTERPRISE}:department",
+    CUSTOM,
+    "no such",
+)
+MEMBER_VALUES: tuple[Any, ...] = ("x", "", "True", True, 5, None, [], ["x"], {"value": "x"})
+MEMBER_VALUES += ([{"value": "x"}], [{"value": "", "primary": "true"}], {"givenName": "Ada"})
+MEMBER_VALUES += (
+    {"familyName": 5},
+    {"manager": "x"},
+    {"manager": {"value": "x"}},
+    {"department": "x"},
+)
+LISTED_SCHEMAS = ([USER], [USER, ENTERPRISE], [USER.lower()], [USER, CUSTOM], [], None, USER)
 
 
 @given(
-    schemas=st.sampled_from(SCHEMAS),
-    members=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(VALUES), max_size=4),
+    schemas=st.sampled_from(LISTED_SCHEMAS),
+    members=st.dictionaries(
+        st.sampled_from(MEMBER_NAMES), st.sampled_from(MEMBER_VALUES), max_size=4
+    ),
     dialect=st.sampled_from([TOLERANT, STRICT]),
 )
 @example(schemas=[USER], members={"userName": "x", "emails": [{"value": "x"}]}, dialect=STRICT)

@@ -90,10 +90,10 @@ class Bridges:
         transaction = self._database.transaction
 
         @contextmanager
-        def counted() -> Iterator[Any]:
+        def counted(*, durable: bool = True) -> Iterator[Any]:
             if not self._database.in_transaction:
                 self._count()
-            with transaction() as connection:
+            with transaction(durable=durable) as connection:
                 yield connection
 
         self._database.transaction = counted  # type: ignore[method-assign]
