@@ -8,9 +8,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, select
@@ -325,11 +326,16 @@ def connect(settings: DatabaseSettings) -> Database:
     return Database(settings.url, password_file=settings.password_file)
 
 
+# By the name of the dialect, an insert that can say what happens ON CONFLICT: only the dialects'
+# own inserts know it; the two spell it alike.
+INSERTS: Mapping[str, Callable[[Table], Any]] = MappingProxyType(
+    {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+)
+
+
 def insert_or(database: Database, table: Table) -> Any:
     """An insert that can say what happens ON CONFLICT."""
-    # Only the dialects' own inserts know it; the two spell it alike.
-    dialect = postgresql if database.engine.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
+    return INSERTS[database.engine.dialect.name](table)
 
 
 @contextmanager

@@ -9,7 +9,18 @@ look at an index where no group is in another. A circle of groups does no harm: 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    bindparam,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.sql import FromClause
 
 from scim_bridge.directory.database import Database
@@ -71,7 +82,7 @@ def people_of(group_ids: Collection[str]) -> Select[str]:
     )
 
 
-def groups_with(user_id: str) -> Select[str]:
+def groups_with(user_id: str | BindParameter[str]) -> Select[str]:
     """The ids of all groups that a user is in, active or not."""
     direct = select(memberships.c.group_id).where(
         memberships.c.member_id == user_id, CURRENT_MEMBERSHIP

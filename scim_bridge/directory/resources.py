@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
@@ -53,10 +52,8 @@ from sqlalchemy import (
 from scim_bridge.directory import (
     actor,
     assignments,
-    audit,
     filters,
     history,
-    lists,
     memberships,
     nesting,
     representation,
@@ -65,7 +62,6 @@ from scim_bridge.directory import (
     versions,
 )
 from scim_bridge.directory.assignments import NO_TURN, Turn
-from scim_bridge.directory.audit import Action
 from scim_bridge.directory.catalogue import Resolve, by_arn
 from scim_bridge.directory.comparison import folded
 from scim_bridge.directory.database import Database
@@ -77,6 +73,7 @@ from scim_bridge.directory.pages import Order, Page, page_by_cursor, page_by_ind
 from scim_bridge.directory.plain_searches import PlainSearch, plain_search
 from scim_bridge.directory.prepared import Prepared
 from scim_bridge.directory.representation import Provisioning, unprovisioned
+from scim_bridge.directory.rosters import NestedGroups, Rosters
 from scim_bridge.directory.tables import groups, nestings, users
 from scim_bridge.directory.texts import Publisher, Stored
 from scim_bridge.directory.write import Kind as KindName
@@ -96,10 +93,6 @@ MODELS: Mapping[str, type[Resource[Any]]] = MappingProxyType(
 # What the members of a group given to `update` are: the members it should have; the same, as the
 # client's statement that there are no others; or not meant at all.
 MemberList = Literal["given", "replaced", "kept"]
-
-# `[groups] nested`: what becomes of a group that a client puts into a group.
-NestedGroups = Literal["skip", "flatten"]
-
 
 # Which columns of a kind of resources are read.
 Columns = Callable[[Kind], Sequence[ColumnElement[Any]]]
@@ -180,6 +173,10 @@ class Resources(ScimStorage):
         self.provisioning = provisioning
         self.clock = clock
         self.new_id = new_id
+
+    @property
+    def _rosters(self) -> Rosters:
+        return Rosters(self.database, self.nested)
 
     @contextmanager
     def operation(self) -> Iterator[None]:
@@ -473,7 +470,7 @@ class Resources(ScimStorage):
             self._insert(kind, resource_id, document, at)
             moves, turn = NO_MOVES, NO_TURN
             if kind is GROUP:
-                moves = self._fill(resource_id, _member_ids(resource), at)
+                moves = self._rosters.fill(resource_id, _member_ids(resource), at)
             if grants:
                 turn = self._state(kind, resource_id, Stated(grants=grants), at)
             self._raise_moved(moves)
@@ -556,7 +553,7 @@ class Resources(ScimStorage):
             _expect(row, expected_version)
             at, moves = self._now(), NO_MOVES
             if kind is GROUP and members != "kept":
-                moves = self._replace(row.id, _member_ids(resource), at)
+                moves = self._rosters.replace(row.id, _member_ids(resource), at)
             self._rewrite(
                 kind,
                 row,
@@ -618,7 +615,7 @@ class Resources(ScimStorage):
                 row,
                 row.document,
                 at,
-                moves=self._move(
+                moves=self._rosters.move(
                     group_id, at, add=add, remove=remove, replace=replace, origin=origin
                 ),
                 named=tuple(dict.fromkeys(remove)),
@@ -673,7 +670,7 @@ class Resources(ScimStorage):
                 raise OperatorError('[groups] nested is "skip", so no group is put into a group')
             at, origin = self._now(), nesting.last_origin(self.database, group_id, inner_id)
             try:
-                moves = self._add(group_id, [inner_id], at, origin=origin)
+                moves = self._rosters.add(group_id, [inner_id], at, origin=origin)
             except InvalidValueException as error:
                 raise OperatorError(
                     f"group {row.display_name!r} is in group {inner.display_name!r} by now"
@@ -1017,121 +1014,9 @@ class Resources(ScimStorage):
             resolve=self.resolve,
         )
 
-    # -- Members ------------------------------------------------------------------
-
-    def _move(
-        self,
-        group_id: str,
-        at: float,
-        *,
-        add: Sequence[str],
-        remove: Sequence[str],
-        replace: Sequence[str] | None,
-        origin: str | None = None,
-    ) -> Moves:
-        """Make one set of changes of what a PATCH asks for, in which nobody comes and goes."""
-        going = dict.fromkeys(remove)
-        coming = [member for member in dict.fromkeys(add) if member not in going]
-        if replace is not None:
-            wanted = [member for member in dict.fromkeys(replace) if member not in going]
-            return self._replace(group_id, [*wanted, *coming], at)
-        ended = memberships.remove(self.database, group_id, going, at=at)
-        unnested = nesting.remove(self.database, group_id, going, at=at)
-        return ended.then(unnested).then(self._add(group_id, coming, at, origin=origin))
-
-    def _add(
-        self, group_id: str, member_ids: Sequence[str], at: float, *, origin: str | None = None
-    ) -> Moves:
-        origin = origin or actor.current().name
-        if not member_ids:
-            return NO_MOVES
-        moves = memberships.add(self.database, group_id, member_ids, origin, at=at)
-        if len(moves.added) == len(member_ids):
-            return moves
-        # The others are members already, or no users.
-        _, inner = self._told_apart(group_id, member_ids)
-        if not inner:
-            return moves
-        return moves.then(nesting.add(self.database, group_id, inner, origin, at=at))
-
-    def _fill(self, group_id: str, member_ids: Sequence[str], at: float) -> Moves:
-        """Give a new group its members."""
-        if not member_ids:
-            return NO_MOVES
-        origin = actor.current().name
-        filled = memberships.fill(self.database, group_id, member_ids, origin, at=at)
-        if filled == len(member_ids):
-            return Moves(added=tuple(member_ids))
-        people, inner = self._told_apart(group_id, member_ids)
-        moves = Moves(added=tuple(people))
-        return moves.then(nesting.add(self.database, group_id, inner, origin, at=at))
-
-    def _replace(self, group_id: str, member_ids: Sequence[str], at: float) -> Moves:
-        people, inner = self._told_apart(group_id, member_ids)
-        origin = actor.current().name
-        moves = memberships.replace(self.database, group_id, people, origin, at=at)
-        return moves.then(nesting.replace(self.database, group_id, inner, origin, at=at))
-
-    def _told_apart(
-        self, group_id: str, member_ids: Sequence[str]
-    ) -> tuple[Sequence[str], Sequence[str]]:
-        """The users among the members a client states, and the groups that are to be nested.
-
-        Raises `InvalidValueException` for what is neither, and for a group that would be in itself.
-        """
-        strangers = set(member_ids) - self._live(USER, member_ids)
-        if not strangers:
-            return member_ids, ()
-        inner = sorted(self._live(GROUP, strangers))
-        if unknown := strangers.difference(inner):
-            raise InvalidValueException(
-                attribute="members",
-                detail=f"there is no user or group {min(unknown)!r} to be a member",
-            )
-        people = [member_id for member_id in member_ids if member_id not in strangers]
-        if self.nested == "skip":
-            self._warn_of_nested(group_id, inner)
-            return people, ()
-        nesting.held_still(self.database, inner)
-        if circle := {group_id, *nesting.outer_groups(self.database, [group_id])}.intersection(
-            inner
-        ):
-            raise InvalidValueException(
-                attribute="members",
-                detail=f"group {min(circle)!r} cannot be a member: it is this group, or holds it",
-            )
-        return people, inner
-
-    def _warn_of_nested(self, group_id: str, inner: Sequence[str]) -> None:
-        audit.record(
-            self.database,
-            action=Action.WARNING,
-            kind="group",
-            resource_id=group_id,
-            outcome="not applied",
-            facts={
-                "attribute": "members",
-                "groups": list(inner),
-                "why": "Identity Center has no nested groups: assign the groups themselves, or set "
-                '[groups] nested = "flatten"',
-            },
-        )
-
-    def _live(self, kind: Kind, ids: Collection[str]) -> set[str]:
-        statement = lists.on(self.database, _LIVE_AMONG[kind])
-        with self.database.reading() as connection:
-            return set(connection.scalars(statement, {"ids": lists.as_value(ids)}))
-
 
 def _not_found(kind: Kind, resource_id: str | None) -> NotFoundException:
     return NotFoundException(detail=f"{kind.type_name} {resource_id!r} not found")
-
-
-def _live_among(kind: Kind, ids: FromClause) -> Select[Any]:
-    """Those of a list who are live resources of a kind."""
-    table = kind.table.c
-    found = select(table.id).join_from(ids, kind.table, table.id == ids.c.value)
-    return found.where(table.deleted_at.is_(None))
 
 
 # Made once, since they are asked so often: the row of a live resource by its id, and the same for
@@ -1143,7 +1028,6 @@ _LIVE = {
     for kind in (USER, GROUP)
 }
 _LOCKED = {kind: statement.with_for_update() for kind, statement in _LIVE.items()}
-_LIVE_AMONG = {kind: lists.for_each_dialect(partial(_live_among, kind)) for kind in (USER, GROUP)}
 # The next version of a row; what else changes is said when it is executed.
 _NEXT = {
     kind: update(kind.table)

@@ -4,16 +4,15 @@ resources (RFC 7643 §7, ``uniqueness``; AWS refuses a second one too).
 A refusal names the attribute, and nothing of whom the value belongs to.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from scim2_models import UniquenessException
-from sqlalchemy import Select, Table, bindparam, exists, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Select, bindparam, exists, select
 from sqlalchemy.exc import IntegrityError
 
-from scim_bridge.directory.database import Database
+from scim_bridge.directory.database import INSERTS, Database
 from scim_bridge.directory.kinds import GROUP, USER, Kind
 
 
@@ -63,17 +62,13 @@ def insert(database: Database, kind: Kind, row: Mapping[str, Any]) -> None:
         raise RuntimeError(f"there is a {kind.name} of the id {row['id']} already")
 
 
-# Made once. Only the databases' own inserts can say what happens on a conflict.
-_INSERTS: Mapping[str, Callable[[Table], Any]] = {
-    "sqlite": sqlite.insert,
-    "postgresql": postgresql.insert,
-}
+# Made once, since every creation says it.
 _INSERT: Mapping[str, Mapping[Kind, Any]] = {
     dialect: {
         kind: make(kind.table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
         for kind in (USER, GROUP)
     }
-    for dialect, make in _INSERTS.items()
+    for dialect, make in INSERTS.items()
 }
 
 

@@ -1,11 +1,22 @@
 """What can be given once a resource has a principal at the target?"""
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.tables import assignments
 from scim_bridge.sync import ACCESS_TARGET
 from scim_bridge.sync.marks import Intent, Key, Marks
+
+# Made once, since every new principal asks it.
+_ENTITLED = (
+    select(assignments.c.id)
+    .where(
+        assignments.c.kind == bindparam("kind"),
+        assignments.c.resource_id == bindparam("resource_id"),
+        assignments.c.valid_to.is_(None),
+    )
+    .limit(1)
+)
 
 
 def linked(database: Database, key: Key) -> None:
@@ -15,11 +26,7 @@ def linked(database: Database, key: Key) -> None:
     """
     marks = Marks(database, ACCESS_TARGET)
     mark = marks.find(key)
-    entitled = select(assignments.c.id).where(
-        assignments.c.kind == key.kind,
-        assignments.c.resource_id == key.id,
-        assignments.c.valid_to.is_(None),
-    )
     waits = mark is not None and mark.state != "clear"
-    if waits or database.connection.scalar(entitled.limit(1)) is not None:
-        marks.mark(Intent(key=key))
+    entitled = {"kind": key.kind, "resource_id": key.id}
+    if waits or database.connection.scalar(_ENTITLED, entitled) is not None:
+        marks.mark(Intent(key=key), before=mark)

@@ -10,6 +10,7 @@ from scim_bridge.directory.tables import users
 from scim_bridge.sync.marks import Key
 
 # Made once, since every new principal asks for them.
+_GROUPS = groups_with(bindparam("user"))
 _REPORTS = select(users.c.id).where(
     users.c.manager_id == bindparam("manager"), users.c.deleted_at.is_(None)
 )
@@ -17,7 +18,7 @@ _REPORTS = select(users.c.id).where(
 
 def groups_of(database: Database, user_id: str) -> Sequence[Key]:
     """The groups a user is in by the directory, effective or not, through others too."""
-    found = database.connection.scalars(groups_with(user_id))
+    found = database.connection.scalars(_GROUPS, {"user": user_id})
     return [Key(kind="group", id=group_id) for group_id in found]
 
 

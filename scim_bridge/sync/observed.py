@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, Select, Table, and_, bindparam, delete, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.directory import tables
 from scim_bridge.directory.comparison import folded
-from scim_bridge.directory.database import Database, insert_or, now
+from scim_bridge.directory.database import INSERTS, Database, insert_or, now
 from scim_bridge.directory.write import Kind
 from scim_bridge.plan.state import Attributes, Principal
 from scim_bridge.sync import arrivals, departures
@@ -27,17 +26,17 @@ def _by(table: Table, *names: str) -> Select[Any]:
     return select(table).where(*(table.c[name] == bindparam(name) for name in names))
 
 
-def _writing(insert: Any) -> Any:
-    """What was written to a principal, in place of what was written before."""
-    made = insert.values(
-        {
-            each.name: bindparam(each.name, type_=each.type)
-            for each in applied.c
-            if each.name != "at"
-        }
-    ).values(at=now())
-    news = {name: made.excluded[name] for name in ("attributes", "echo", "active", "at")}
-    return made.on_conflict_do_update(index_elements=["target", "kind", "resource_id"], set_=news)
+def _in_place(insert: Any, table: Table, identified_by: str) -> Any:
+    """An insert of rows, each in place of the one that was there."""
+    key = ["target", "kind", identified_by]
+    news = {each.name: insert.excluded[each.name] for each in table.c if each.name not in key}
+    return insert.on_conflict_do_update(index_elements=key, set_=news)
+
+
+def _one_in_place(insert: Any, table: Table, identified_by: str) -> Any:
+    """The same of one row, whose values are parameters; but for the time, which is now."""
+    given = {each.name: bindparam(each.name, type_=each.type) for each in table.c}
+    return _in_place(insert.values({**given, "at": now()}), table, identified_by)
 
 
 # Made once, since every delivery says and asks these.
@@ -53,16 +52,18 @@ _MAKE_LINK = insert(links).values(
     created_here=bindparam("created_here", type_=links.c.created_here.type),
 )
 _WRITE = {
-    "sqlite": _writing(sqlite.insert(applied)),
-    "postgresql": _writing(postgresql.insert(applied)),
+    dialect: _one_in_place(insert(applied), applied, "resource_id")
+    for dialect, insert in INSERTS.items()
+}
+_SEE = {
+    dialect: _one_in_place(insert(observed), observed, "target_id")
+    for dialect, insert in INSERTS.items()
 }
 
 # SQLite takes 32,766 variables in a statement; three columns a row leave ample room.
 _ROWS = 5000
 # The rows of `observed` have eight.
 _WIDE_ROWS = 1000
-# What a sighting tells of a principal.
-_SEEN = ("external_id", "attributes", "active", "email_folded", "at")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,19 +216,16 @@ class Observations:
 
     def see(self, kind: Kind, principal: Principal) -> None:
         """Remember what a principal holds."""
-        self.see_all(kind, [principal])
+        statement = _SEE[self.database.engine.dialect.name]
+        self.database.connection.execute(statement, self._observed_row(kind, principal))
 
     def see_all(self, kind: Kind, principals: Iterable[Principal]) -> None:
         """Remember what each of these principals holds."""
         rows = [self._observed_row(kind, principal) for principal in principals]
         for start in range(0, len(rows), _WIDE_ROWS):
-            statement = insert_or(self.database, observed).values(rows[start : start + _WIDE_ROWS])
-            news = {name: statement.excluded[name] for name in _SEEN}
-            self.database.connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["target", "kind", "target_id"], set_=news
-                )
-            )
+            some = [{**row, "at": now()} for row in rows[start : start + _WIDE_ROWS]]
+            statement = insert_or(self.database, observed).values(some)
+            self.database.connection.execute(_in_place(statement, observed, "target_id"))
 
     def _observed_row(self, kind: Kind, principal: Principal) -> dict[str, Any]:
         emails = principal.attributes.get("emails") or [{}]
@@ -239,7 +237,6 @@ class Observations:
             "attributes": dict(principal.attributes),
             "active": principal.active,
             "email_folded": folded(emails[0].get("value") or "") or None,
-            "at": now(),
         }
 
     def disabled(self, user_ids: Iterable[str]) -> frozenset[str]:

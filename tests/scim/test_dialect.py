@@ -1469,7 +1469,7 @@ def test_a_tolerance_is_told_once_and_only_for_what_is_valid(scim: Scim) -> None
 
 # -- Bodies that need no rule --------------------------------------------------------
 
-SENT_NAMES: tuple[str, ...] = (
+MEMBER_NAMES: tuple[str, ...] = (
     "userName",
     "USERNAME",
     "active",
@@ -1480,27 +1480,29 @@ SENT_NAMES: tuple[str, ...] = (
     "id",
     "password",
 )
-SENT_NAMES += (
+MEMBER_NAMES += (
     ENTERPRISE,
     f"{ENTERPRISE}.department",
     f"{ENTERPRISE}:department",
     CUSTOM,
     "no such",
 )
-SENT_VALUES: tuple[Any, ...] = ("x", "", "True", True, 5, None, [], ["x"], {"value": "x"})
-SENT_VALUES += ([{"value": "x"}], [{"value": "", "primary": "true"}], {"givenName": "Ada"})
-SENT_VALUES += (
+MEMBER_VALUES: tuple[Any, ...] = ("x", "", "True", True, 5, None, [], ["x"], {"value": "x"})
+MEMBER_VALUES += ([{"value": "x"}], [{"value": "", "primary": "true"}], {"givenName": "Ada"})
+MEMBER_VALUES += (
     {"familyName": 5},
     {"manager": "x"},
     {"manager": {"value": "x"}},
     {"department": "x"},
 )
-SCHEMAS = ([USER], [USER, ENTERPRISE], [USER.lower()], [USER, CUSTOM], [], None, USER)
+LISTED_SCHEMAS = ([USER], [USER, ENTERPRISE], [USER.lower()], [USER, CUSTOM], [], None, USER)
 
 
 @given(
-    schemas=st.sampled_from(SCHEMAS),
-    members=st.dictionaries(st.sampled_from(SENT_NAMES), st.sampled_from(SENT_VALUES), max_size=4),
+    schemas=st.sampled_from(LISTED_SCHEMAS),
+    members=st.dictionaries(
+        st.sampled_from(MEMBER_NAMES), st.sampled_from(MEMBER_VALUES), max_size=4
+    ),
     dialect=st.sampled_from([TOLERANT, STRICT]),
 )
 @example(schemas=[USER], members={"userName": "x", "emails": [{"value": "x"}]}, dialect=STRICT)
