@@ -31,12 +31,12 @@ from scim_bridge.settings import Database as DatabaseSettings
 
 # How long a writer waits for another writer of the same SQLite file, in seconds.
 SQLITE_BUSY_SECONDS = 10
-# How often the first of those who wait looks whether the file is free, in seconds.
-SQLITE_LOOK_AGAIN = 0.001
 # The same on PostgreSQL.
 POSTGRESQL_BUSY_SECONDS = 10
 # How many pages of 4 KiB the log of commits holds before a commit brings them into the file.
 SQLITE_CHECKPOINT_PAGES = 8_000
+# How often the first who waits for the file of SQLite looks whether it is free, in seconds.
+SQLITE_LOOK_AGAIN = 0.001
 # How long a server of PostgreSQL may take to accept a connection, in seconds.
 CONNECT_SECONDS = 10
 # After how long of doing nothing a writer on PostgreSQL is taken for lost, in seconds.
