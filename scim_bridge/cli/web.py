@@ -31,6 +31,9 @@ SOON = 0.02
 # How long requests that are under way may take when the bridge is stopped, in seconds.
 GRACE = 30
 
+# Linux has it.
+_CORK: int | None = getattr(socket, "TCP_CORK", None)
+
 log = logging.getLogger(__name__)
 
 
@@ -64,6 +67,7 @@ class Web(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load(self) -> Flask:
         """The application, made in each worker after it was forked."""
         app = create_app(self._settings)
+        app.wsgi_app = _corked(app.wsgi_app)  # type: ignore[method-assign]
         # What is there now stays: collecting garbage must not look at all of it again and again.
         gc.collect()
         gc.freeze()
@@ -102,9 +106,16 @@ class ScimWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             # gunicorn asks this of its listener, which is too late for who came before: their
             # answers, head and body, would be 40 ms apart.
             conn.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        answered = super().handle(conn)
+        answered = self._answer(conn)
         while answered is True and self._has_threads_for_all and _is_asked_again(conn):
-            answered = super().handle(conn)
+            answered = self._answer(conn)
+        return answered
+
+    def _answer(self, conn: Any) -> Any:
+        answered = super().handle(conn)
+        if answered is True:
+            # What `_corked` holds back. A connection that ends here sends it anyway.
+            _cork(conn.sock, on=False)
         return answered
 
     @property
@@ -138,6 +149,22 @@ class ScimWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             client.settimeout(DRAIN_SECONDS)
             client.sendall(_answer(status, detail))
             _drain(client)
+
+
+def _corked(application: Any) -> Any:
+    """The application, whose answers come as one: gunicorn sends the head before the body."""
+
+    def answer(environ: Any, start_response: Any) -> Any:
+        _cork(environ["gunicorn.socket"], on=True)
+        return application(environ, start_response)
+
+    return answer
+
+
+def _cork(connection: socket.socket, *, on: bool) -> None:
+    """Hold back what fills no packet, or send it."""
+    if _CORK is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, _CORK, on)
 
 
 def _is_asked_again(conn: Any) -> bool:
