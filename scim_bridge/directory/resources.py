@@ -494,7 +494,7 @@ class Resources(ScimStorage):
                 created=at,
                 last_modified=at,
                 version=1,
-                granted=bool(turn.begun),
+                granted=bool(grants),
                 nested=bool(moves.nested),
             )
 

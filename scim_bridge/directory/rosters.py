@@ -53,6 +53,7 @@ class Rosters:
     def add(
         self, group_id: str, member_ids: Sequence[str], at: float, *, origin: str | None = None
     ) -> Moves:
+        """Give a group members, beside those it has. Their origin is who acts, or the one given."""
         origin = origin or actor.current().name
         if not member_ids:
             return NO_MOVES
@@ -78,6 +79,7 @@ class Rosters:
         return moves.then(nesting.add(self.database, group_id, inner, origin, at=at))
 
     def replace(self, group_id: str, member_ids: Sequence[str], at: float) -> Moves:
+        """Make these the members of a group."""
         people, inner = self._told_apart(group_id, member_ids)
         origin = actor.current().name
         moves = memberships.replace(self.database, group_id, people, origin, at=at)

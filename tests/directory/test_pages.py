@@ -75,4 +75,5 @@ def test_the_last_page_needs_no_count(directory: Resources, database: Database) 
     page = directory.search([USER], request(User[EnterpriseUser], start_index=28, count=5))
 
     assert (page.total, len(page.resources)) == (30, 3)
-    assert not any("count(" in statement for statement, _ in plans.run)
+    # The version of each person counts their memberships; what is not counted is the people.
+    assert not any(statement.startswith("SELECT count(") for statement, _ in plans.run)

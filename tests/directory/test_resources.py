@@ -263,6 +263,19 @@ def test_a_change_that_changes_nothing_writes_nothing(
     assert len(history.versions(directory.database, "group", group.id)) == 1
 
 
+def test_who_joins_and_leaves_groups_costs_no_write_of_the_person(directory: Resources) -> None:
+    """The memberships count themselves; each beginning and each end is another version."""
+    ada = add_user(directory, "ada")
+    group = add_group(directory, "Admins", ada.id)
+    seen = [versions(directory, ada.id)]
+    for change_ in ({"remove": [ada.id]}, {"add": [ada.id]}):
+        directory.change_members(group.id, **change_)
+        seen.append(versions(directory, ada.id))
+    assert seen == [[2], [3], [4]]
+    with directory.database.reading() as connection:
+        assert connection.scalar(select(users.c.version)) == 1
+
+
 def test_an_outdated_version_is_refused(directory: Resources, told: list[Write]) -> None:
     """412 for every kind of write, and nothing is written (RFC 7644 §3.14)."""
     person = add_user(directory, "ada")
