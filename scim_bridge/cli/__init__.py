@@ -47,6 +47,7 @@ COMMANDS = {
     "reactivate": Listed("reactivate", "Give a person their access back."),
     "restore": Listed("restore", "Put the directory back to a backup."),
     "resume": Listed("resume", "Let delivery go on."),
+    "rules": Listed("rules", "Say what people get by rules of joining, moving and leaving."),
     "sandbox": Listed("sandbox", "Run an Identity Center on this machine, for trying."),
     "serve": Listed("serve", "Serve SCIM clients, and deliver what they push."),
     "status": Listed("status", "Show what has yet to reach Identity Center, and why."),

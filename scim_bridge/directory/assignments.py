@@ -174,6 +174,26 @@ def by_rules(database: Database, user_ids: Sequence[str] | None = None) -> Itera
             )
 
 
+def foreseen(
+    database: Database,
+    user_id: str,
+    *,
+    end: Collection[Given],
+    begin: Collection[Given],
+    resolve: Resolve,
+) -> tuple[dict[_Key, NamedGrant], dict[_Key, NamedGrant]]:
+    """What a user is granted before and after such a `turn`, by what tells grants apart."""
+
+    def key(named: NamedGrant) -> _Key:
+        return resolve(named) or named
+
+    rows = _held(database, "user", user_id, key)
+    ended = {(given.named, f"{RULE}{given.rule}") for given in end}
+    stay = {row.key: row.named for row in rows if (row.named, row.origin) not in ended}
+    begun = {key(given.named): given.named for given in begin}
+    return {row.key: row.named for row in rows}, {**begun, **stay}
+
+
 def turn(
     database: Database,
     user_id: str,

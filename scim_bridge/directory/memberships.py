@@ -192,6 +192,14 @@ def by_rules(database: Database, member_ids: Sequence[str] | None = None) -> Ite
             yield Given(group=group, member=member, rule=origin.removeprefix(RULE))
 
 
+def origins(database: Database, group_ids: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Who is in these groups, and who gave it: group, member and origin."""
+    query = select(_columns.group_id, _columns.member_id, _columns.origin).where(
+        _columns.group_id.in_(group_ids), CURRENT
+    )
+    yield from map(tuple, database.connection.execute(query))
+
+
 def turn(
     database: Database,
     group_id: str,

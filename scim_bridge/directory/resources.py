@@ -73,8 +73,8 @@ from scim_bridge.directory.pages import Order, Page, page_by_cursor, page_by_ind
 from scim_bridge.directory.representation import Provisioning, unprovisioned
 from scim_bridge.directory.tables import groups, users
 from scim_bridge.directory.texts import Publisher
-from scim_bridge.directory.write import Kind as KindName
 from scim_bridge.directory.write import Cause, Write
+from scim_bridge.directory.write import Kind as KindName
 from scim_bridge.errors import OperatorError
 from scim_bridge.lifecycle.access import returns_to_memberships
 from scim_bridge.plan.grants import Grant
@@ -651,7 +651,9 @@ class Resources(ScimStorage):
             at = self._now()
             moves = memberships.turn(self.database, group_id, end=end, begin=begin, at=at)
             if moves.changed:
-                causes = {given.member: cause for given, cause in (*end.items(), *begin.items())}
+                causes: dict[str | NamedGrant, Cause] = {
+                    given.member: cause for given, cause in (*end.items(), *begin.items())
+                }
                 self._rewrite(GROUP, row, row.document, at, moves=moves, causes=causes)
 
     def turn_grants(
@@ -669,7 +671,9 @@ class Resources(ScimStorage):
                 self.database, user_id, end=end, begin=begin, at=at, resolve=self.resolve
             )
             if turn.changed:
-                causes = {given.named: cause for given, cause in (*end.items(), *begin.items())}
+                causes: dict[str | NamedGrant, Cause] = {
+                    given.named: cause for given, cause in (*end.items(), *begin.items())
+                }
                 self._rewrite(USER, row, row.document, at, turn=turn, causes=causes)
 
     def unnest(self) -> int:

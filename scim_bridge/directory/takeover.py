@@ -34,7 +34,7 @@ def begin_grants(database: Database, kind: Kind, resource_id: str, grants: Itera
 
 
 def end_grant(database: Database, kind: Kind, resource_id: str, grant: Grant) -> None:
-    """End every entitlement of a resource to a grant, but not a rule's, in the caller's transaction."""
+    """End every entitlement of a resource to a grant but a rule's, in the caller's transaction."""
     named = assignments.c.permission_set_arn, assignments.c.permission_set
     arn, account = "", ""
     if isinstance(grant, AccountGrant):

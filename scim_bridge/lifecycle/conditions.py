@@ -14,7 +14,6 @@ from scim2_models.path import (
     AttrPath,
     CompareOperator,
     Comparison,
-    FilterNode,
     FilterVisitor,
     LogicalExpr,
     LogicalOperator,
@@ -150,9 +149,8 @@ class _Compiler(FilterVisitor[Test]):
         entry = binding.field_type
         if not (isinstance(entry, type) and issubclass(entry, BaseModel)):
             raise InvalidFilterException(detail=f"{node.attr_path} has no entries with attributes")
-        test = _Compiler(_bound(entry, cast(FilterNode, node.val_filter)), inside=True).visit(
-            node.val_filter
-        )
+        inner = _bound(entry, node.val_filter)
+        test = _Compiler(inner, inside=True).visit(inner.ast)
         return lambda document: any(map(test, read(document) or ()))
 
     def _read(self, path: AttrPath, binding: AttributeBinding | None) -> Callable[[Any], Any]:

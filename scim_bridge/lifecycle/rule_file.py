@@ -53,6 +53,11 @@ class RuleFiles:
         self._model = model
         self._safety = safety
 
+    def unprotected(self) -> "RuleFiles":
+        """The same for rules that were applied: what is protected was looked at then."""
+        safety = Safety(protected=(), protected_permission_sets=(), protected_accounts=())
+        return RuleFiles(self._model, safety)
+
     def read(self, text: str, *, called: str = "rules") -> RuleFile:
         """The rules of a text. Raises `RulesError` with everything that is wrong with it."""
         try:
@@ -88,7 +93,7 @@ class RuleFiles:
         """The checked values of one rule. Those that are wrong are missing."""
         schema = _RuleSchema(context_model=self._model)
         try:
-            return dict(schema.load(table))
+            return schema.read(table)
         except ValidationError as error:
             by_key: dict[str, list[str]] = error.normalized_messages()  # type: ignore[no-untyped-call]
             for key, messages in by_key.items():
@@ -191,7 +196,7 @@ class _Assignments(Setting[tuple[Right, ...]]):
         return Right(account=account, permission_set=permission_set)
 
 
-class _When_(Setting[Date]):
+class _Moment(Setting[Date]):
     """A day, a time, or the path of an attribute that holds one."""
 
     def __init__(self, *, at_end: bool) -> None:
@@ -231,12 +236,13 @@ class _RuleSchema(Schema):
             "when": _When(),
             "groups": _Groups(),
             "assignments": _Assignments(),
-            "from": _When_(at_end=False),
-            "until": _When_(at_end=True),
+            "from": _Moment(at_end=False),
+            "until": _Moment(at_end=True),
             "grace": Period(),
         }
 
-    def load(self, data: Mapping[str, Any], **options: Any) -> Any:
+    def read(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The checked values of a rule. Raises `ValidationError` with everything that is wrong."""
         problems: dict[str, list[str]] = {}
         for key in data:
             if key not in self.fields:
@@ -252,7 +258,7 @@ class _RuleSchema(Schema):
             problems["groups"] = ["a rule must give something: set groups or assignments"]
         known_data = {key: value for key, value in data.items() if key in self.fields}
         try:
-            values = super().load(known_data, **options)
+            values: dict[str, Any] = dict(self.load(known_data))
         except ValidationError as error:
             by_key: dict[str, list[str]] = error.normalized_messages()  # type: ignore[no-untyped-call]
             for key, messages in by_key.items():

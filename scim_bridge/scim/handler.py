@@ -405,8 +405,8 @@ class Handler(ScimHandler):
     ) -> ScimResponse:
         """Create a resource, and answer as it is then."""
         row = self.storage.stored(resource_type, self._insert(resource_type, resource))
-        if not _is_group(resource_type):
-            # Who is new is in no group.
+        if not _is_group(resource_type) and row.version == 1:
+            # Who is new is in no group, unless rules put them there.
             parameters = texts.BARE[kind_of(resource_type)]
         return self._text(request, resource_type, row, parameters, HTTPStatus.CREATED)
 
