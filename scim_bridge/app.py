@@ -418,7 +418,7 @@ def create_app(settings: Settings, *, bridge: Bridge | None = None) -> Flask:
     bridge = bridge or build(settings)
     app = Flask("scim_bridge", static_folder=None, template_folder=None)
     _trust_proxies(app, settings.server.trusted_proxies)
-    metrics = Metrics(bridge.database, TARGET, settings.extraction)
+    metrics = Metrics(bridge.database, TARGET, settings.extraction, rules=bridge.rule_file.standing)
     Server(
         bridge.resources,
         bridge.provider,

@@ -156,7 +156,8 @@ class _When(Setting[Condition]):
         if not isinstance(value, str) or not value.strip():
             raise ValidationError(f"must be a SCIM filter over users, not {shown(value)}")
         try:
-            return condition(value, self.parent.model)  # type: ignore[union-attr]
+            # A long filter may stand in several lines.
+            return condition(" ".join(value.splitlines()).strip(), self.parent.model)  # type: ignore[union-attr]
         except ValueError as error:
             raise ValidationError(str(error)) from error
 
