@@ -48,7 +48,12 @@ def command() -> None:
 @json_option
 @pass_invocation
 def check(invocation: Invocation, *, file: Path | None, as_json: bool) -> None:
-    """Check the rules of FILE, or of the file in the settings. Exit code 1 names every problem."""
+    """Check the rules of FILE, or of the file in the settings. Exit code 1 names every problem.
+
+    \b
+    Example:
+      scim-bridge rules check new-rules.toml
+    """
     with assembled(invocation.settings()) as bridge:
         rules = _read(bridge, file)
         book = bridge.ruling.rulebook.in_force()
@@ -79,7 +84,12 @@ def check(invocation: Invocation, *, file: Path | None, as_json: bool) -> None:
 @json_option
 @pass_invocation
 def explain(invocation: Invocation, *, user: str, as_json: bool) -> None:
-    """Say which rules in force mean USER (a userName), why, and what each gives."""
+    """Say which rules in force mean USER (a userName), why, and what each gives.
+
+    \b
+    Example:
+      scim-bridge rules explain jane@example.com
+    """
     with assembled(invocation.settings()) as bridge:
         standing = bridge.ruling.standing(person_named(bridge.database, user))
     if as_json:
@@ -100,6 +110,10 @@ def diff(invocation: Invocation, *, file: Path | None, everything: bool, as_json
     """Show who would gain and lose what by the rules of FILE, and change nothing.
 
     FILE is the file in the settings if none is given.
+
+    \b
+    Example:
+      scim-bridge rules diff new-rules.toml --json
     """
     with assembled(invocation.settings()) as bridge:
         difference = bridge.ruling.difference(_read(bridge, file))
@@ -122,6 +136,10 @@ def apply(invocation: Invocation, *, file: Path | None, yes: bool, as_json: bool
 
     What people gain and lose by it is delivered by `scim-bridge serve`, `worker` or `sync`. The
     brake holds losses of too many people for a decision, as it does whoever takes access away.
+
+    \b
+    Example:
+      scim-bridge rules apply --reason "new sales team"
     """
     with assembled(invocation.settings()) as bridge:
         rules = _read(bridge, file)
