@@ -4,7 +4,7 @@ A row keeps the names its giver used, and the ARN once it is known: a rename at 
 away. Two names of one grant are one grant.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,24 +174,57 @@ def by_rules(database: Database, user_ids: Sequence[str] | None = None) -> Itera
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Foreseen:
+    """What a user is granted before and after a `turn`, by what tells grants apart."""
+
+    before: Mapping[_Key, NamedGrant]
+    after: Mapping[_Key, NamedGrant]
+
+    @property
+    def granted(self) -> Mapping[_Key, NamedGrant]:
+        return {key: named for key, named in self.after.items() if key not in self.before}
+
+    @property
+    def revoked(self) -> Mapping[_Key, NamedGrant]:
+        return {key: named for key, named in self.before.items() if key not in self.after}
+
+
 def foreseen(
     database: Database,
-    user_id: str,
+    user_ids: Sequence[str],
     *,
     end: Collection[Given],
     begin: Collection[Given],
     resolve: Resolve,
-) -> tuple[dict[_Key, NamedGrant], dict[_Key, NamedGrant]]:
-    """What a user is granted before and after such a `turn`, by what tells grants apart."""
+) -> dict[str, Foreseen]:
+    """What comes of ending and beginning what rules grant these users."""
+    known: dict[NamedGrant, _Key] = {}
 
     def key(named: NamedGrant) -> _Key:
-        return resolve(named) or named
+        # The same few grants for many people: each is looked for once.
+        if named not in known:
+            known[named] = resolve(named) or named
+        return known[named]
 
-    rows = _held(database, "user", user_id, key)
-    ended = {(given.named, f"{RULE}{given.rule}") for given in end}
-    stay = {row.key: row.named for row in rows if (row.named, row.origin) not in ended}
-    begun = {key(given.named): given.named for given in begin}
-    return {row.key: row.named for row in rows}, {**begun, **stay}
+    before: dict[str, dict[_Key, NamedGrant]] = {user_id: {} for user_id in user_ids}
+    after: dict[str, dict[_Key, NamedGrant]] = {user_id: {} for user_id in user_ids}
+    ended = {(given.member, given.named, f"{RULE}{given.rule}") for given in end}
+    for given in sorted(begin):
+        after[given.member][key(given.named)] = given.named
+    for chunk in chunks(user_ids):
+        rows = database.connection.execute(
+            select(assignments)
+            .where(_columns.kind == "user", _columns.resource_id.in_(chunk), CURRENT)
+            .order_by(_columns.id)
+        )
+        for row in rows:
+            named = _named(row)
+            one = _known(row) or key(named)
+            before[row.resource_id][one] = named
+            if (row.resource_id, named, row.origin) not in ended:
+                after[row.resource_id][one] = named
+    return {user_id: Foreseen(before=before[user_id], after=after[user_id]) for user_id in user_ids}
 
 
 def turn(
@@ -204,11 +237,7 @@ def turn(
     resolve: Resolve,
 ) -> Turn:
     """End and begin what rules grant one user. What stays granted neither begins nor ends."""
-
-    def key(named: NamedGrant) -> _Key:
-        return resolve(named) or named
-
-    before = {row.key: row.named for row in _held(database, "user", user_id, key)}
+    moved = foreseen(database, [user_id], end=end, begin=begin, resolve=resolve)[user_id]
     for given in end:
         _end(
             database,
@@ -220,14 +249,13 @@ def turn(
             _columns.permission_set == given.named.permission_set,
         )
     for given in sorted(begin):
-        grants = {key(given.named): given.named}
-        _begin(database, "user", user_id, grants, origin=f"{RULE}{given.rule}", at=at)
-    after = {row.key: row.named for row in _held(database, "user", user_id, key)}
+        one = {resolve(given.named) or given.named: given.named}
+        _begin(database, "user", user_id, one, origin=f"{RULE}{given.rule}", at=at)
     return Turn(
-        begun=tuple(named for one, named in after.items() if one not in before),
-        ended=tuple(named for one, named in before.items() if one not in after),
-        granted=_grants(after.keys() - before.keys()),
-        revoked=_grants(before.keys() - after.keys()),
+        begun=tuple(moved.granted.values()),
+        ended=tuple(moved.revoked.values()),
+        granted=_grants(moved.granted),
+        revoked=_grants(moved.revoked),
     )
 
 

@@ -32,6 +32,9 @@ from scim_bridge.lifecycle.rules import Right, Rule, Verdict, decide, verdict
 # As many people whose time has come are looked at in one transaction.
 MOST_DUE = 200
 
+# Who is to be looked at since other rules were put in force.
+AT_ONCE = 0.0
+
 # Stands before the name of a group that is yet to be created.
 _MISSING = "missing:"
 
@@ -90,6 +93,12 @@ class _Settlement:
     # When people are to be looked at again.
     dues: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def touched(self) -> frozenset[str]:
+        """Who holds something else afterwards, or by another rule."""
+        groups_, grants = (*self.end, *self.begin), (*self.end_grants, *self.begin_grants)
+        return frozenset((*(one.member for one in groups_), *(one.member for one in grants)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Held:
@@ -146,14 +155,12 @@ class Ruling:
             self._follow(write, book)
 
     def _follow(self, write: Write, book: Book) -> None:
-        document = write.after or {}
-        person = Person(id=write.id, document=document, active=is_active(document))
         named = book.named
 
         def because(rule: str) -> tuple[str, ...]:
             return _changed(write, named.get(rule)) or ("date",)
 
-        self._settle(book.rules, [person], because, one=write.id)
+        self._settle(book.rules, [write.id], because)
 
     def _keep(self, write: Write) -> None:
         before = _name(write.before)
@@ -178,13 +185,20 @@ class Ruling:
                 return 0
         with self.database.transaction() as connection:
             book = self.rulebook.in_force()
-            due = connection.scalars(
-                select(rule_dues.c.person)
+            due = connection.execute(
+                select(rule_dues.c.person, rule_dues.c.at)
                 .where(rule_dues.c.at <= self.clock())
                 .order_by(rule_dues.c.at, rule_dues.c.person)
                 .limit(MOST_DUE)
             ).all()
-            self._settle(book.rules if book else (), self.people(due), lambda _: ("date",))
+            if book is not None:
+                by_rules, by_date = (
+                    [row.person for row in due if (row.at == AT_ONCE) is at_once]
+                    for at_once in (True, False)
+                )
+                because = _by_rules(book.digest)
+                self._settle(book.rules, by_rules, lambda _: (because,))
+                self._settle(book.rules, by_date, lambda _: ("date",))
             return len(due)
 
     # -- New rules --------------------------------------------------------
@@ -197,9 +211,21 @@ class Ruling:
             return self._effects(settlement, _missing(file.rules, known))
 
     def apply(self, file: RuleFile) -> Difference:
-        """Put rules in force, and make everybody hold what they say. Returns what that changed."""
+        """Put rules in force, and make everybody hold what they say. Returns what that changes.
+
+        Who gains or loses something is due at once, and seen to a few at a time: others write
+        meanwhile, and after a crash the worker goes on.
+        """
         with self.database.transaction():
-            difference = self.difference(file)
+            because = _by_rules(file.digest)
+            missing = _missing(file.rules, self._groups_named(file.rules))
+            self._found(file.rules, because)
+            self.rulebook.put_in_force(file)
+            everybody = list(self.people())
+            settlement = self._settlement(file.rules, everybody, self._groups_named(file.rules))
+            difference = self._effects(settlement, missing)
+            self._forget([person.id for person in everybody])
+            self._remember(settlement, at_once=settlement.touched)
             record(
                 self.database,
                 action=Action.RULES_APPLIED,
@@ -210,11 +236,9 @@ class Ruling:
                     "losses": len(difference.losses),
                 },
             )
-            self.rulebook.put_in_force(file)
-            because = f"rules {file.digest[:12]}"
-            self._found(file.rules, because)
-            self._settle(file.rules, list(self.people()), lambda _: (because,))
-            return difference
+        while self.settle_due():
+            continue
+        return difference
 
     def _found(self, rules: Iterable[Rule], because: str) -> None:
         """Create the groups that rules give and that are not there."""
@@ -260,18 +284,18 @@ class Ruling:
     def _settle(
         self,
         rules: Sequence[Rule],
-        people: Iterable[Person],
+        ids: Sequence[str],
         because: Callable[[str], tuple[str, ...]],
-        *,
-        one: str | None = None,
     ) -> None:
-        """Make people hold what rules say."""
-        those = list(people)
-        settlement = self._settlement(rules, those, self._groups_named(rules), one=one)
+        """Make these people hold what rules say."""
+        if not ids:
+            return
+        those = list(self.people(ids))
+        settlement = self._settlement(rules, those, self._groups_named(rules), ids=ids)
         for given in [one for one in settlement.begin if one.group.startswith(_MISSING)]:
             self._found_late(given, settlement, because)
         self._write(settlement, because)
-        self._forget([person.id for person in those])
+        self._forget(ids)
         self._remember(settlement)
 
     def _found_late(
@@ -292,9 +316,9 @@ class Ruling:
         people: Sequence[Person],
         known: Mapping[str, str],
         *,
-        one: str | None = None,
+        ids: Sequence[str] | None = None,
     ) -> _Settlement:
-        held = self._held(None if one is None else [one])
+        held = self._held(ids)
         settlement, now = _Settlement(), self.clock()
         for person in people:
             lapses = held.lapses.get(person.id, {})
@@ -389,12 +413,13 @@ class Ruling:
             for chunk in chunks(ids):
                 self.database.connection.execute(delete(table).where(table.c.person.in_(chunk)))
 
-    def _remember(self, settlement: _Settlement) -> None:
+    def _remember(self, settlement: _Settlement, *, at_once: Collection[str] = ()) -> None:
         lapses = [
             {"person": person, "rule": rule, "until": until}
             for (person, rule), until in settlement.lapses.items()
         ]
-        dues = [{"person": person, "at": at} for person, at in settlement.dues.items()]
+        times = {**settlement.dues, **dict.fromkeys(at_once, AT_ONCE)}
+        dues = [{"person": person, "at": at} for person, at in times.items()]
         if lapses:
             self.database.connection.execute(insert(rule_lapses), lapses)
         if dues:
@@ -436,20 +461,24 @@ class Ruling:
         return effects(before - after), effects(after - before)
 
     def _granted(self, settlement: _Settlement) -> tuple[set[Effect], set[Effect]]:
-        lost: set[Effect] = set()
-        gained: set[Effect] = set()
-        end = _by(settlement.end_grants, "member")
-        begin = _by(settlement.begin_grants, "member")
-        for user_id in {*end, *begin}:
-            before, after = assignments.foreseen(
-                self.database,
-                user_id,
-                end=end.get(user_id, ()),
-                begin=begin.get(user_id, ()),
-                resolve=self.resources.resolve,
-            )
-            lost |= {_effect(user_id, before[key]) for key in before.keys() - after.keys()}
-            gained |= {_effect(user_id, after[key]) for key in after.keys() - before.keys()}
+        touched = {given.member for given in (*settlement.end_grants, *settlement.begin_grants)}
+        foreseen = assignments.foreseen(
+            self.database,
+            sorted(touched),
+            end=settlement.end_grants,
+            begin=settlement.begin_grants,
+            resolve=self.resources.resolve,
+        )
+        lost = {
+            _effect(user_id, named)
+            for user_id, one in foreseen.items()
+            for named in one.revoked.values()
+        }
+        gained = {
+            _effect(user_id, named)
+            for user_id, one in foreseen.items()
+            for named in one.granted.values()
+        }
         return lost, gained
 
 
@@ -484,6 +513,11 @@ def _changed(write: Write, rule: Rule | None) -> tuple[str, ...]:
         return ("active",)
     looked_at = rule.attributes if rule else ()
     return tuple(str(one) for one in looked_at if one.of(before) != one.of(after))
+
+
+def _by_rules(digest: str) -> str:
+    """Why something changes when rules are put in force, as the trail says it."""
+    return f"rules {digest[:12]}"
 
 
 def _missing(rules: Iterable[Rule], known: Mapping[str, str]) -> tuple[str, ...]:

@@ -14,10 +14,10 @@ import click
 from sqlalchemy import event, func, insert, select
 
 from scim_bridge.app import Bridge, build
-from scim_bridge.directory import memberships, migration
+from scim_bridge.directory import migration
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.documents import user_columns
-from scim_bridge.directory.tables import users
+from scim_bridge.directory.tables import memberships, users
 from scim_bridge.lifecycle.rules import decide
 from scim_bridge.settings import Database as DatabaseSettings
 from scim_bridge.settings import IdentityCenter, Settings
@@ -149,9 +149,8 @@ def _document(number: int) -> dict[str, Any]:
 
 
 def _rows(bridge: Bridge) -> str:
-    table = memberships.memberships
     with bridge.database.reading() as connection:
-        count = connection.scalar(select(func.count()).select_from(table))
+        count = connection.scalar(select(func.count()).select_from(memberships))
     return f"{count} memberships ever"
 
 
