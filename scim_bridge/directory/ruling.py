@@ -14,6 +14,7 @@ from scim2_models import ForbiddenException
 from sqlalchemy import delete, insert, select
 
 from scim_bridge.directory import assignments, memberships
+from scim_bridge.directory.actor import CLIENT, current
 from scim_bridge.directory.assignments import Given as GrantGiven
 from scim_bridge.directory.audit import Action, record
 from scim_bridge.directory.comparison import folded
@@ -30,7 +31,7 @@ from scim_bridge.lifecycle.rule_file import RuleFile
 from scim_bridge.lifecycle.rules import Right, Rule, Verdict, decide, verdict
 
 # As many people whose time has come are looked at in one transaction.
-MOST_DUE = 200
+MOST_DUE = 100
 
 # Who is to be looked at since other rules were put in force.
 AT_ONCE = 0.0
@@ -143,7 +144,7 @@ class Ruling:
     def written(self, write: Write) -> None:
         """Follow a write of a person, in its transaction; and keep the groups that rules give.
 
-        Raises `ForbiddenException` for the end or another name of a group that a rule gives.
+        Raises `ForbiddenException` when a client ends or renames a group that a rule gives.
         """
         if write.is_by_rule:
             return
@@ -164,8 +165,10 @@ class Ruling:
 
     def _keep(self, write: Write) -> None:
         before = _name(write.before)
-        is_kept = write.undo or before is None or before == _name(write.after)
-        if is_kept or (book := self.rulebook.in_force()) is None:
+        same = write.undo or before is None or before == _name(write.after)
+        if same or not current().name.startswith(CLIENT):
+            return
+        if (book := self.rulebook.in_force()) is None:
             return
         for rule in book.rules:
             if before in {folded(right.group) for right in rule.rights if right.group}:
