@@ -15,7 +15,8 @@ from scim_bridge.cli.output import day, json_option, print_json, print_table, pr
 from scim_bridge.directory.catalogue import Catalogue
 from scim_bridge.directory.rulebook import read
 from scim_bridge.directory.ruling import Difference, Effect, Standing
-from scim_bridge.errors import OperatorError
+from scim_bridge.errors import OperatorError, RulesError
+from scim_bridge.identity_center.payloads import problems_of_group
 from scim_bridge.lifecycle.rule_file import RuleFile
 from scim_bridge.lifecycle.rules import Right, Rule, Verdict
 from scim_bridge.plan.brake import REMOVALS_NEVER_HELD, Limit
@@ -168,7 +169,19 @@ def _read(bridge: Bridge, file: Path | None) -> RuleFile:
         raise OperatorError(
             "no file of rules is named: set [lifecycle] rules in the settings, or give a FILE"
         )
-    return read(bridge.ruling.rulebook.files, path)
+    rules = read(bridge.ruling.rulebook.files, path)
+    if problems := list(_not_taken(rules.rules)):
+        raise RulesError([f"{path.name}, {problem}" for problem in problems])
+    return rules
+
+
+def _not_taken(rules: Iterable[Rule]) -> Iterator[str]:
+    """Names of groups that Identity Center is known to refuse."""
+    for rule in rules:
+        for right in rule.rights:
+            if right.group:
+                for problem in problems_of_group({"displayName": right.group}):
+                    yield f"rule {rule.name}: groups: {printable(right.group)!r}: {problem.reason}"
 
 
 def _unknown(bridge: Bridge, rules: Iterable[Rule]) -> list[str]:

@@ -92,6 +92,9 @@ def test_a_broken_file_leaves_what_was_applied_in_force(run, json_of, client, sa
         told = run("rules", command, expect=1).stderr
         assert "rules.toml, line 1, rule x: when: is missing" in told
     assert json_of("status")["rules"]["file"] == "broken"
+    file.write_text(rules(x="g" * 1025))
+    assert "rule x: groups:" in run("rules", "check", expect=1).stderr
+    file.write_text("[[rule]]")
     metrics = client.http.get("/metrics").get_data(as_text=True)
     assert 'scim_bridge_rules_file{state="broken"} 1.0' in metrics
 

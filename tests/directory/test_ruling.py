@@ -1,21 +1,25 @@
 """What rules say of people is so in the directory, whatever happens in whatever order."""
 
 from random import Random
+from typing import Any
 
 import pytest
 from scim2_models import ForbiddenException, ResourceType
+from sqlalchemy import select
 
 from scim_bridge.directory import memberships
 from scim_bridge.directory.actor import Actor, acting
 from scim_bridge.directory.entries import record_write
 from scim_bridge.directory.resources import Resources
-from scim_bridge.directory.rulebook import Rulebook
+from scim_bridge.directory.rulebook import FileWatch, Rulebook
 from scim_bridge.directory.ruling import Ruling
+from scim_bridge.directory.tables import groups, users
 from scim_bridge.directory.trail import trail
 from scim_bridge.lifecycle.rule_file import RuleFiles
 from scim_bridge.lifecycle.rules import decide
 from scim_bridge.scim.provider import FullGroup, FullUser
 from scim_bridge.settings import Safety
+from scim_bridge.sync.rule_clock import RuleClock
 
 USERS, GROUPS = ResourceType.from_resource(FullUser), ResourceType.from_resource(FullGroup)
 FILES = RuleFiles(FullUser, Safety())
@@ -68,7 +72,7 @@ class Ruled:
 
     def groups(self, user_id):
         """The groups somebody is in, as a client sees it."""
-        user = self.resources.get(USERS, user_id)
+        user: Any = self.resources.get(USERS, user_id)
         return sorted(one.display for one in user.groups or ())
 
     def group(self, name):
@@ -169,6 +173,40 @@ def test_a_rejected_loss_stays_given_by_the_operator(ruled):
         ruled.resources.reopen_membership(ruled.group("staff"), ada)
     ruled.change(ada, title="c")
     assert ruled.groups(ada) == ["staff"]
+
+
+def test_one_persons_change_touches_only_that_persons_rows(ruled):
+    """Nobody else's version is raised, and no group but those they come and go."""
+    ruled.ruling.apply(file(("a", "one"), ("b", "two"), ("c", "three")))
+    ada, bob = ruled.add("ada", title="a"), ruled.add("bob", title="a")
+    cay = ruled.add("cay", title="c")
+
+    def versions():
+        with ruled.database.reading() as connection:
+            found = {table: connection.execute(select(table.c.id, table.c.version)).all()
+                     for table in (users, groups)}  # fmt: skip
+        return {tuple(row) for rows in found.values() for row in rows}
+
+    before = versions()
+    ruled.change(ada, title="b")
+    touched = {id_ for id_, _ in versions() - before}
+    assert touched == {ada, ruled.group("one"), ruled.group("two")}
+    assert (ruled.groups(bob), ruled.groups(cay)) == (["one"], ["three"])
+
+
+def test_an_application_that_is_cut_short_is_finished_by_the_worker(ruled, monkeypatch):
+    """From the moment the rules are in force everybody is due; whoever works next goes on."""
+    ada = ruled.add("ada", title="a")
+    with monkeypatch.context() as killed:
+        killed.setattr(ruled.ruling, "settle_due", lambda: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            ruled.ruling.apply(file(("a", "staff")))
+    assert ruled.groups(ada) == []
+    RuleClock(ruled.ruling, FileWatch(ruled.ruling.rulebook, None)).look()
+    assert ruled.groups(ada) == ["staff"]
+    assert ruled.ruling.settle_due() == 0
+    [added] = [entry for entry in trail(ruled.database) if entry.action == "member-added"]
+    assert added.facts["because"] == [f"rules {file(('a', 'staff')).digest[:12]}"]
 
 
 # -- Whatever the order ------------------------------------------------------------
