@@ -27,6 +27,7 @@ from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.rulebook import Book, Rulebook
 from scim_bridge.directory.tables import groups, rule_dues, rule_lapses, users
 from scim_bridge.directory.write import Cause, Write
+from scim_bridge.errors import OperatorError
 from scim_bridge.lifecycle.rule_file import RuleFile
 from scim_bridge.lifecycle.rules import Right, Rule, Verdict, decide, verdict
 
@@ -194,7 +195,9 @@ class Ruling:
                 .order_by(rule_dues.c.at, rule_dues.c.person)
                 .limit(MOST_DUE)
             ).all()
-            if book is not None:
+            if book is None:
+                self._forget([row.person for row in due])
+            else:
                 by_rules, by_date = (
                     [row.person for row in due if (row.at == AT_ONCE) is at_once]
                     for at_once in (True, False)
@@ -255,11 +258,16 @@ class Ruling:
     # -- One person ---------------------------------------------------------
 
     def standing(self, user_id: str) -> Standing:
-        """What the rules in force say of somebody, and what they hold by them."""
+        """What the rules in force say of somebody, and what they hold by them.
+
+        Raises `OperatorError` when they were deleted.
+        """
         with self.database.reading():
             book = self.rulebook.in_force()
             rules = book.rules if book else ()
-            (person,) = self.people([user_id])
+            person = next(self.people([user_id]), None)
+            if person is None:
+                raise OperatorError("the user was deleted, and holds nothing by rule")
             held = self._held([user_id])
             lapses, now = held.lapses.get(user_id, {}), self.clock()
             return Standing(
