@@ -143,7 +143,9 @@ def test_a_role_change_moves_exactly_the_difference(client, sandbox):
     assert told.index("member-removed") < len(told) - 1 - told[::-1].index("member-added")
 
 
-def test_offboarding_takes_everything_and_a_return_gives_what_rules_say_then(client, sandbox):
+def test_offboarding_takes_everything_and_a_return_gives_what_rules_say_then(
+    client, sandbox, run, json_of
+):
     """Disabled, in no group and without assignments; and back by the attributes of then."""
     jane = joins(client)["id"]
     client.bridge.worker().run_once()
@@ -154,6 +156,14 @@ def test_offboarding_takes_everything_and_a_return_gives_what_rules_say_then(cli
     assert access(sandbox) == set()
     assert sandbox.user(JANE)["active"] is False
     assert client.send("GET", f"/Users/{jane}").get("groups", []) == []
+    report = json_of("report", "offboarding", JANE)
+    held = {one["group"] or one["permission_set"]: one for one in report["access"]}
+    assert held.keys() == {"staff", "engineers", "berlin", "AdministratorAccess"}
+    assert all(one["gone"]["request"] for one in (*held.values(), report) if "gone" in one)
+    assert (report["how"], report["by"]) == ("deactivated", "client:hr")
+    assert report["disabled"]["request"]
+    page = run("report", "offboarding", JANE).stdout
+    assert "| group engineers | engineers | rule:engineering |" in page
 
     client.send(
         "PUT",
