@@ -1,15 +1,20 @@
 """`report`: a page for the auditor."""
 
-from collections.abc import Iterator
+import csv
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
 
-from scim_bridge.cli.access import person_named
+from scim_bridge.cli.access import harmless, person_named
 from scim_bridge.cli.invocation import Invocation, pass_invocation
-from scim_bridge.cli.names import printable
+from scim_bridge.cli.names import group_names, printable, user_names
 from scim_bridge.cli.output import day, json_option, print_json, when
+from scim_bridge.cli.parameters import PointInTime
+from scim_bridge.directory.trail import trail
 from scim_bridge.sync.holdings import Holding
+from scim_bridge.sync.movements import Movement, movements
 from scim_bridge.sync.offboarding import Gone, Loss, Offboarding
 from scim_bridge.sync.offboarding import offboarding as offboarded
 
@@ -21,6 +26,7 @@ def command() -> None:
     \b
     Example:
       scim-bridge report offboarding jane@example.com
+      scim-bridge report joiners-movers-leavers --since 30d --csv
     """
 
 
@@ -44,6 +50,74 @@ def offboarding(invocation: Invocation, *, user: str, as_json: bool) -> None:
     else:
         for line in _page(found):
             click.echo(line)
+
+
+@command.command("joiners-movers-leavers")
+@click.option(
+    "--since", type=PointInTime(), required=True, help="From then on: 2026-11-24, or 30d."
+)
+@click.option("--until", type=PointInTime(), help="Up to then, not included; otherwise now.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print a sheet.")
+@json_option
+@pass_invocation
+def joiners_movers_leavers(
+    invocation: Invocation, *, since: float, until: float | None, as_csv: bool, as_json: bool
+) -> None:
+    """Say who joined, moved and left, by whom, and what they gained and lost by it.
+
+    \b
+    Example:
+      scim-bridge report joiners-movers-leavers --since 30d --csv > november.csv
+    """
+    with invocation.database() as database:
+        found = list(movements(trail(database, since=since, until=until)))
+        names = user_names(database, {one.person for one in found})
+        named = {what for one in found for what in (*one.gained, *one.lost)}
+        rows = [_movement(one, names, group_names(database, named)) for one in found]
+    if as_json:
+        print_json(rows)
+    elif as_csv:
+        _print_csv(rows)
+    else:
+        for line in _table(rows):
+            click.echo(line)
+
+
+_COLUMNS = ("when", "event", "user", "by", "request", "rules", "gained", "lost")
+
+
+def _movement(one: Movement, names: Mapping[str, str], groups: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "when": when(one.at),
+        "event": one.event,
+        "user": names.get(one.person, one.person),
+        "by": one.by,
+        "request": one.request_id,
+        "rules": sorted(one.rules),
+        "gained": sorted(groups.get(what, what) for what in one.gained),
+        "lost": sorted(groups.get(what, what) for what in one.lost),
+    }
+
+
+def _plain(value: Any) -> str:
+    """A value as a cell has it."""
+    if isinstance(value, list):
+        return "; ".join(map(printable, value))
+    return "" if value is None else printable(str(value))
+
+
+def _print_csv(rows: Iterable[Mapping[str, Any]]) -> None:
+    sheet = csv.writer(sys.stdout)
+    sheet.writerow(_COLUMNS)
+    for row in rows:
+        sheet.writerow([harmless(_plain(row[name])) for name in _COLUMNS])
+
+
+def _table(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    yield f"| {' | '.join(_COLUMNS)} |"
+    yield f"|{' --- |' * len(_COLUMNS)}"
+    for row in rows:
+        yield f"| {' | '.join(_cell(_plain(row[name])) for name in _COLUMNS)} |"
 
 
 def _page(found: Offboarding) -> Iterator[str]:

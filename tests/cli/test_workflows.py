@@ -177,3 +177,17 @@ def test_offboarding_takes_everything_and_a_return_gives_what_rules_say_then(
         ("AdministratorAccess", DEVELOPMENT),
         ("ReadOnlyAccess", PRODUCTION),
     }
+    moved = json_of("report", "joiners-movers-leavers", "--since", "1h")
+    assert [one["event"] for one in moved] == ["joined", "left", "returned"]
+    assert moved[1]["lost"] == [
+        f"AdministratorAccess in account {DEVELOPMENT}",
+        "berlin",
+        "engineers",
+        "staff",
+    ]
+    assert moved[2]["rules"] == ["everybody", "support"]
+    [head, *rows] = run(
+        "report", "joiners-movers-leavers", "--since", "1h", "--csv"
+    ).stdout.splitlines()
+    assert head.startswith("when,event,user")
+    assert [JANE in row for row in rows] == [True] * 3
