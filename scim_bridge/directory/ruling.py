@@ -181,6 +181,11 @@ class Ruling:
 
     # -- When time has come -----------------------------------------------
 
+    def settle_all_due(self) -> None:
+        """Look at everybody of whom the rules say something else by now, a few at a time."""
+        while self.settle_due():
+            continue
+
     def settle_due(self) -> int:
         """Look at people of whom the rules say something else by now. Returns how many."""
         with self.database.reading() as connection:
@@ -242,8 +247,7 @@ class Ruling:
                     "losses": len(difference.losses),
                 },
             )
-        while self.settle_due():
-            continue
+        self.settle_all_due()
         return difference
 
     def _found(self, rules: Iterable[Rule], because: str) -> None:

@@ -34,8 +34,7 @@ class RuleClock:
         self._looked = self._clock()
         self._tell()
         with acting(BRIDGE):
-            while self._ruling.settle_due():
-                continue
+            self._ruling.settle_all_due()
 
     def stop(self) -> None:
         """Nothing is left under way."""

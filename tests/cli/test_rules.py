@@ -1,5 +1,7 @@
 """`scim-bridge rules`: a change of rules is seen before it acts."""
 
+import time
+
 import pytest
 import requests
 
@@ -116,6 +118,19 @@ def test_the_brake_holds_a_change_of_rules_that_costs_many_people(
     assert len(sandbox.members("developers")) == 2
 
     run("sync", "--approve", held["id"])
+    assert sandbox.members("developers") == set()
+
+
+def test_sync_sees_to_what_time_has_ended(run, client, sandbox, file):
+    """An operator without a worker has the last days of people end, too."""
+    file.write_text(rules(dev="developers") + '\ngrace = "0.1s"\n')
+    run("rules", "apply", "--yes")
+    ada = client.add_user("ada@example.com", title="dev")
+    client.bridge.worker().run_once()
+    client.patch(f"/Users/{ada}", title="op")
+    assert sandbox.members("developers") == {"ada@example.com"}
+    time.sleep(0.1)
+    run("sync")
     assert sandbox.members("developers") == set()
 
 
