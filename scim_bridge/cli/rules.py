@@ -12,7 +12,7 @@ from scim_bridge.cli.assembled import assembled
 from scim_bridge.cli.invocation import Invocation, advise, audited, pass_invocation
 from scim_bridge.cli.names import people, printable, user_names
 from scim_bridge.cli.output import day, json_option, print_json, print_table, print_wrapped, when
-from scim_bridge.directory.catalogue import Catalogue
+from scim_bridge.directory.catalogue import ARN, Catalogue
 from scim_bridge.directory.rulebook import read
 from scim_bridge.directory.ruling import Difference, Effect, Standing
 from scim_bridge.errors import OperatorError, RulesError
@@ -20,6 +20,7 @@ from scim_bridge.identity_center.payloads import problems_of_group
 from scim_bridge.lifecycle.rule_file import RuleFile
 from scim_bridge.lifecycle.rules import Right, Rule, Verdict
 from scim_bridge.plan.brake import REMOVALS_NEVER_HELD, Limit
+from scim_bridge.plan.protection import Protection
 from scim_bridge.settings import Safety
 from scim_bridge.sync import TARGET
 
@@ -170,7 +171,7 @@ def _read(bridge: Bridge, file: Path | None) -> RuleFile:
             "no file of rules is named: set [lifecycle] rules in the settings, or give a FILE"
         )
     rules = read(bridge.ruling.rulebook.files, path)
-    if problems := list(_not_taken(rules.rules)):
+    if problems := [*_not_taken(rules.rules), *_protected(bridge, rules.rules)]:
         raise RulesError([f"{path.name}, {problem}" for problem in problems])
     return rules
 
@@ -182,6 +183,30 @@ def _not_taken(rules: Iterable[Rule]) -> Iterator[str]:
             if right.group:
                 for problem in problems_of_group({"displayName": right.group}):
                     yield f"rule {rule.name}: groups: {printable(right.group)!r}: {problem.reason}"
+
+
+def _protected(bridge: Bridge, rules: Iterable[Rule]) -> Iterator[str]:
+    """Protected permission sets that rules name by their ARN instead of their name."""
+    patterns = bridge.settings.safety.protected_permission_sets
+    if not patterns:
+        return
+    protection, names = Protection(patterns), Catalogue(bridge.database, TARGET)
+    known = names.permission_set_names()
+    for rule in rules:
+        for right in rule.rights:
+            if not right.permission_set.startswith(ARN):
+                continue
+            name = known.get(right.permission_set)
+            if name is None:
+                yield (
+                    f"rule {rule.name}: assignments: what {right.permission_set} is called is not "
+                    "known before the next extraction: give its name"
+                )
+            elif protection.covers(name):
+                yield (
+                    f"rule {rule.name}: assignments: permission set {name} is protected by "
+                    "[safety] protected_permission_sets"
+                )
 
 
 def _unknown(bridge: Bridge, rules: Iterable[Rule]) -> list[str]:

@@ -5,7 +5,9 @@ import time
 import pytest
 import requests
 
+from scim_bridge.directory.catalogue import Catalogue
 from scim_bridge.sandbox import Behaviour, SandboxServer
+from scim_bridge.sync import TARGET
 from tests.cli.operation import Sandbox, client_of, in_front_of
 
 ACCOUNT = "222233334444"
@@ -132,6 +134,23 @@ def test_sync_sees_to_what_time_has_ended(run, client, sandbox, file):
     time.sleep(0.1)
     run("sync")
     assert sandbox.members("developers") == set()
+
+
+def test_a_protected_permission_set_is_refused_by_its_arn_too(run, client, file, folder):
+    """Another way to name it is no way around `[safety]` (design, section 9)."""
+    client.bridge.watch.schedule.read_now(["catalogue"])
+    with client.bridge.database.reading():
+        names = Catalogue(client.bridge.database, TARGET).permission_set_names()
+    settings = folder / "scim-bridge.toml"
+    protected = '[safety]\nprotected_permission_sets = ["Admin*"]'
+    settings.write_text(settings.read_text().replace("[safety]", protected))
+    [arn] = [arn for arn, name in names.items() if name == "AdministratorAccess"]
+    for given, said in ((arn, "is protected"), (f"{arn[:-1]}x", "is not known")):
+        file.write_text(
+            "[[rule]]\nname = 'x'\nwhen = 'title pr'\n"
+            f"assignments = [{{ account = '{ACCOUNT}', permission_set = '{given}' }}]"
+        )
+        assert said in run("rules", "check", expect=1).stderr
 
 
 def test_it_is_explained_by_which_rule_somebody_has_what(run, json_of, client):
