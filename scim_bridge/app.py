@@ -16,6 +16,8 @@ from scim_bridge.directory.database import Database
 from scim_bridge.directory.database import connect as connect_database
 from scim_bridge.directory.entries import record_write
 from scim_bridge.directory.resources import Resources
+from scim_bridge.directory.rulebook import FileWatch, Rulebook
+from scim_bridge.directory.ruling import Ruling
 from scim_bridge.directory.seal_key import load_key
 from scim_bridge.directory.seals import Sealer
 from scim_bridge.directory.write import Write
@@ -26,6 +28,7 @@ from scim_bridge.identity_center.circuit import Circuit, Standing
 from scim_bridge.identity_center.doors import DoorName
 from scim_bridge.identity_center.rehearsal import RehearsedCenter, RehearsedSsoAdmin
 from scim_bridge.identity_center.store_center import StoreCenter
+from scim_bridge.lifecycle.rule_file import RuleFiles
 from scim_bridge.metrics import Metrics, count_requests, page
 from scim_bridge.plan.changes import Change
 from scim_bridge.plan.grants import AccessChange
@@ -64,6 +67,7 @@ from scim_bridge.sync.planning import Planning
 from scim_bridge.sync.provisioning import provisioning
 from scim_bridge.sync.reconciler import Reconciler
 from scim_bridge.sync.record import Recorder
+from scim_bridge.sync.rule_clock import RuleClock
 from scim_bridge.sync.shared_pace import SharedPace
 from scim_bridge.sync.subjects import Naming, Subjects
 from scim_bridge.sync.watch import Watch, watch
@@ -95,6 +99,9 @@ class Bridge:
     apis: Apis | None
     watch: Watch | None
     cuts: Cuts
+    ruling: Ruling
+    # How the file of rules stands to what is in force.
+    rule_file: FileWatch
 
     def overview(self) -> Overview:
         """How things stand between the directory and Identity Center."""
@@ -113,7 +120,11 @@ class Bridge:
             access_marks=self.access_marks,
             access=self.access,
             upkeep=upkeep or self._upkeep(),
-            background=(*((self.watch.schedule,) if self.watch else ()), self.cuts),
+            background=(
+                *((self.watch.schedule,) if self.watch else ()),
+                self.cuts,
+                RuleClock(self.ruling, self.rule_file),
+            ),
         )
 
     def _upkeep(self) -> Callable[[], object]:
@@ -241,15 +252,18 @@ def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None =
         wait=settings.delivery.wait,
         at_once=max(settings.server.threads // 2, 1),
     )
+    files = RuleFiles(provider.directory_models["User"], settings.safety)
+    ruling = Ruling(database, Rulebook(database, files))
     resources = Resources(
         database,
         models=provider.directory_models,
-        written=_written(database, cuts, delivery, access_intents),
+        written=_written(database, cuts, delivery, access_intents, ruling),
         restore_within=settings.deprovision.restore_within,
         nested=settings.groups.nested,
         resolve=Catalogue(database, TARGET).grant,
         provisioning=lambda kind, id_: provisioning(database, Key(kind=kind, id=id_)),
     )
+    ruling.connect(resources)
     recorder = Recorder(database, marks, observations, held)
     reconciler = Reconciler(
         database=database,
@@ -289,6 +303,8 @@ def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None =
         ),
         entitlements=entitlements,
         cuts=cuts,
+        ruling=ruling,
+        rule_file=FileWatch(ruling.rulebook, settings.lifecycle.rules),
         apis=apis,
         watch=None
         if apis is None
@@ -360,15 +376,18 @@ def _planning(
 
 
 def _written(
-    database: Database, cuts: Cuts, delivery: Delivery, access: AccessIntents
+    database: Database, cuts: Cuts, delivery: Delivery, access: AccessIntents, ruling: Ruling
 ) -> Callable[[Write], None]:
-    """Who is told of each write, in its transaction: the audit trail, then the marks."""
+    """Who is told of each write, in its transaction: the audit trail, the marks, then the rules."""
 
     def written(write: Write) -> None:
         record_write(database, write)
         cuts.written(write)
-        delivery.written(write)
+        # What rules grant a person directly changes nothing of the principal.
+        if write.kind == "group" or not write.is_by_rule:
+            delivery.written(write)
         access.written(write)
+        ruling.written(write)
 
     return written
 
@@ -399,7 +418,7 @@ def create_app(settings: Settings, *, bridge: Bridge | None = None) -> Flask:
     bridge = bridge or build(settings)
     app = Flask("scim_bridge", static_folder=None, template_folder=None)
     _trust_proxies(app, settings.server.trusted_proxies)
-    metrics = Metrics(bridge.database, TARGET, settings.extraction)
+    metrics = Metrics(bridge.database, TARGET, settings.extraction, rules=bridge.rule_file.standing)
     Server(
         bridge.resources,
         bridge.provider,

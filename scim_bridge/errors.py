@@ -2,6 +2,7 @@
 
     BridgeError
     ├── SettingsError            the settings cannot be used; names every problem
+    ├── RulesError               a file of rules cannot be used; names every problem
     ├── OperatorError            a command cannot be carried out; says what to do
     ├── DirectoryError
     │   ├── DatabaseUnavailable  the database does not answer; the client retries
@@ -52,6 +53,14 @@ class SettingsError(BridgeError):
     def __init__(self, problems: Sequence[SettingProblem]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(str(problem) for problem in self.problems))
+
+
+class RulesError(BridgeError):
+    """A file of rules cannot be used. ``problems`` names each one, never only the first."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(("the rules cannot be used:", *problems)))
 
 
 class OperatorError(BridgeError):

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from wsgiref.simple_server import WSGIServer
 
 from flask import Flask, Response, g, request
@@ -19,6 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from scim_bridge.directory.database import Database
+from scim_bridge.directory.rulebook import FileStanding
 from scim_bridge.errors import DatabaseUnavailable
 from scim_bridge.settings import Extraction
 from scim_bridge.sync.freshness import Freshness, drift_counts, freshness
@@ -38,7 +39,11 @@ class Metrics:
     """
 
     def __init__(
-        self, database: Database, target: str, extraction: Extraction | None = None
+        self,
+        database: Database,
+        target: str,
+        extraction: Extraction | None = None,
+        rules: Callable[[], FileStanding] | None = None,
     ) -> None:
         # What is shown; in one process it is also where counts are kept.
         self.registry = CollectorRegistry()
@@ -46,7 +51,7 @@ class Metrics:
         if os.environ.get(MULTIPROCESS_VARIABLE):
             counted = CollectorRegistry()
             MultiProcessCollector(self.registry)  # type: ignore[no-untyped-call]
-        self.registry.register(_Standing(database, target, extraction or Extraction()))
+        self.registry.register(_Standing(database, target, extraction or Extraction(), rules))
         self._requests = Counter(
             "scim_bridge_requests",
             "Requests answered.",
@@ -126,7 +131,14 @@ def serve_apart(metrics: Metrics, listen: str) -> WSGIServer:
 class _Standing(Collector):
     """How things stand between the directory and Identity Center, read when asked."""
 
-    def __init__(self, database: Database, target: str, extraction: Extraction) -> None:
+    def __init__(
+        self,
+        database: Database,
+        target: str,
+        extraction: Extraction,
+        rules: Callable[[], FileStanding] | None,
+    ) -> None:
+        self._rules = rules
         self._database = database
         self._target = target
         self._extraction = extraction
@@ -141,6 +153,7 @@ class _Standing(Collector):
             now = overview(self._database, self._target)
             read = freshness(self._database, self._extraction)
             drift = drift_counts(self._database, self._target)
+            rules = self._rules() if self._rules else None
         except DatabaseUnavailable:
             up.add_metric([], 0)
             yield up
@@ -149,6 +162,19 @@ class _Standing(Collector):
         yield up
         yield from _metrics(now)
         yield from _reading(read, drift)
+        if rules is not None:
+            yield _rule_file(rules)
+
+
+def _rule_file(standing: FileStanding) -> Metric:
+    found = GaugeMetricFamily(
+        "scim_bridge_rules_file",
+        "How the file of rules stands to the rules in force: 1 for what it is.",
+        labels=["state"],
+    )
+    for state in ("none", "missing", "broken", "changed", "applied"):
+        found.add_metric([state], int(standing.state == state))
+    return found
 
 
 def _metrics(now: Overview) -> Iterator[Metric]:

@@ -33,6 +33,7 @@ SERVED = ("tests/acceptance/", "tests/conformance/")
 KIND = os.environ.get("SCIM_BRIDGE_TEST_DATABASE")
 ON_BOTH = (
     "tests/directory/",
+    "tests/cli/test_workflows.py",
     "tests/sync/test_marks.py",
     "tests/sync/test_worker.py",
     "tests/sync/test_schedule.py",

@@ -226,10 +226,10 @@ def _print_csv(found: Sequence[Holding], allowed: dict[str, Any]) -> None:
     for one in found:
         policies = allowed.get(one.permission_set)
         more = [_in_words(policies) if policies else ""] if allowed else []
-        sheet.writerow([_harmless(cell) for cell in (*_row(one), _loss(one) or "-", *more)])
+        sheet.writerow([harmless(cell) for cell in (*_row(one), _loss(one) or "-", *more)])
 
 
-def _harmless(cell: str) -> str:
+def harmless(cell: str) -> str:
     """A cell that no spreadsheet takes for a formula: clients choose names."""
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t")) and cell != "-" else cell
 

@@ -12,6 +12,7 @@ from scim_bridge.cli.invocation import Invocation, advise, opened, pass_invocati
 from scim_bridge.cli.names import called, listed, people, printable, user_names
 from scim_bridge.cli.output import json_option, lasting, print_json, print_wrapped
 from scim_bridge.directory.database import Database
+from scim_bridge.directory.rulebook import FileStanding, Rulebook
 from scim_bridge.directory.trail import Warned, warned
 from scim_bridge.identity_center.store_center import LIMITS
 from scim_bridge.settings import Safety, Settings
@@ -77,6 +78,7 @@ def command(
         stuck = _not_rejectable(database, settings, now.held_sets)
         rows = waiting(database, TARGET, limit=limit)
         known = reading.knowledge(database, settings)
+        rules = _rule_file(database, settings)
         lately = warned(database, since=time.time() - LATELY * 3600)
     if as_json:
         print_json(
@@ -85,15 +87,44 @@ def command(
                 **reading.as_dict(known),
                 "warned": [asdict(one) for one in lately],
                 "limits": LIMITS if is_limited else None,
+                "rules": {"file": rules.state, "problems": list(rules.problems)},
             }
         )
     else:
         _print(now, whom, rows, known, stuck)
+        for line in _rules(rules):
+            print_wrapped(line)
         for one in lately:
             print_wrapped(_warned(one))
         if is_limited:
             print_wrapped(f"Written through the Identity Store API: {LIMITS}.")
     context.exit(1 if wait is not None and now.states.get("pending") else 0)
+
+
+def _rule_file(database: Database, settings: Settings) -> FileStanding:
+    """How the file of rules stands to what is in force."""
+    if settings.lifecycle.rules is None:
+        return FileStanding(state="none")
+    # A status without rules does not wait for the libraries of SCIM.
+    from scim_bridge.lifecycle.rule_file import RuleFiles
+    from scim_bridge.scim.provider import FullUser
+
+    rulebook = Rulebook(database, RuleFiles(FullUser, settings.safety))
+    return rulebook.standing(settings.lifecycle.rules)
+
+
+def _rules(file: FileStanding) -> Iterator[str]:
+    match file.state:
+        case "changed":
+            yield advise(
+                "! The file of rules is not what is in force. See what it changes: "
+                "scim-bridge rules diff"
+            )
+        case "broken" | "missing":
+            yield "! The file of rules cannot be used; what was applied before stays in force."
+            yield from (printable(problem) for problem in file.problems)
+        case _:
+            return
 
 
 def _awaited(

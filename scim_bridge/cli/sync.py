@@ -16,6 +16,7 @@ from scim_bridge.cli.assembled import assembled, refuse_delivery
 from scim_bridge.cli.invocation import Invocation, audited, pass_invocation
 from scim_bridge.cli.names import called, group_names, listed, people, printable, user_names
 from scim_bridge.cli.output import json_option, print_json, print_table, print_wrapped
+from scim_bridge.directory.actor import BRIDGE, acting
 from scim_bridge.plan.brake import Category
 from scim_bridge.sync import TARGET
 from scim_bridge.sync.held import Loss
@@ -117,6 +118,8 @@ def synced(
         approved = decisions.approve(approve) if approve else ()
         rejected = decisions.reject(reject) if reject else NOTHING_REJECTED
         retried = decisions.retry() if retry else None
+    with acting(BRIDGE):
+        bridge.ruling.settle_all_due()
     with journalled(bridge.database, "sync") as run:
         delivered = _deliver(bridge, quiet=quiet)
         after = bridge.overview()

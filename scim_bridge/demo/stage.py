@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, cast
 
+from scim_bridge.demo.story import RULES
 from scim_bridge.demo.watch import CLEARED
 from scim_bridge.errors import OperatorError
 
@@ -101,6 +102,7 @@ def _set_up(folder: Path, port: int, sandbox_port: int, players: "Cast") -> Stag
         "the sandbox", players.processes, lambda: settings.exists() and _answers(sandbox_port, "/")
     )
     token = json.loads(_command(settings, "client", "add", "hr-system", "--json"))["token"]
+    _put_rules_in_force(settings)
     bridge = ("--config", str(settings), "serve", "--port", str(port))
     players.add(_started(folder / "bridge.log", *bridge))
     _wait("the bridge", players.processes, lambda: _answers(port, "/readyz"))
@@ -111,6 +113,14 @@ def _set_up(folder: Path, port: int, sandbox_port: int, players: "Cast") -> Stag
         token=token,
         processes=tuple(players.processes),
     )
+
+
+def _put_rules_in_force(settings: Path) -> None:
+    rules = settings.with_name("rules.toml")
+    rules.write_text(RULES, encoding="utf-8")
+    with settings.open("a", encoding="utf-8") as file:
+        file.write(f'\n[lifecycle]\nrules = "{rules.name}"\n')
+    _command(settings, "rules", "apply", "--yes")
 
 
 # -- Processes --------------------------------------------------------------

@@ -8,11 +8,20 @@ from typing import Any
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
 JANE = "jane.doe@example.com"
 BEN = "ben.ito@example.com"
+
+# What the company's rules give: to each department its group.
+RULES = "\n".join(
+    f"""[[rule]]
+name = "{department.lower()}"
+when = '{ENTERPRISE}:department eq "{department}"'
+groups = ["{group}"]
+"""
+    for department, group in (("Engineering", "Engineers"), ("Product", "Product"))
+)
 
 Body = dict[str, Any]
 
@@ -78,24 +87,8 @@ def _set(path: str, value: Any) -> Body:
     return {"op": "replace", "path": path, "value": value}
 
 
-def _join(member: str) -> Body:
-    return {"op": "add", "path": "members", "value": [{"value": member}]}
-
-
-def _leave(member: str) -> Body:
-    return {"op": "remove", "path": f'members[value eq "{member}"]'}
-
-
 def _patch(*operations: Body) -> Body:
     return {"schemas": [PATCH], "Operations": list(operations)}
-
-
-def _group(name: str, *members: str) -> Body:
-    return {
-        "schemas": [GROUP],
-        "displayName": name,
-        "members": [{"value": member} for member in members],
-    }
 
 
 def _held(name: str, *groups: str, title: str, department: str, enabled: bool = True) -> Held:
@@ -112,8 +105,9 @@ _BEN = _held(BEN, "Engineers", title="Engineer", department="Engineering")
 
 STORY = (
     Scene(
-        title="Before: two teams and a colleague",
-        happens="The HR system knows two teams, and Ben, who is an engineer. It tells the bridge.",
+        title="Before: two rules and a colleague",
+        happens="Two rules are in force at the bridge: who is in Engineering is in the group "
+        "Engineers, who is in Product in the group Product. The HR system knows Ben, an engineer.",
         means="The bridge has created Ben and both groups in Identity Center, and put Ben in his.",
         requests=(
             Request(
@@ -122,20 +116,13 @@ STORY = (
                 body=_hired(BEN, "Ben", "Ito", title="Engineer", department="Engineering"),
                 named="ben",
             ),
-            Request(
-                method="POST",
-                path="/Groups",
-                body=_group("Engineers", "$ben"),
-                named="engineers",
-            ),
-            Request(method="POST", path="/Groups", body=_group("Product"), named="product"),
         ),
         then=(_BEN,),
     ),
     Scene(
         title="1. The joiner",
         happens="Jane Doe starts as an engineer. She needs an account and her team's access.",
-        means="Jane can sign in to AWS, with everything that engineers may do there.",
+        means="One push, and Jane can sign in to AWS, with everything that engineers may do there.",
         requests=(
             Request(
                 method="POST",
@@ -143,7 +130,6 @@ STORY = (
                 body=_hired(JANE, "Jane", "Doe", title="Engineer", department="Engineering"),
                 named="jane",
             ),
-            Request(method="PATCH", path="/Groups/$engineers", body=_patch(_join("$jane"))),
         ),
         then=(
             _BEN,
@@ -152,7 +138,7 @@ STORY = (
     ),
     Scene(
         title="2. The mover",
-        happens="Jane becomes a product manager: a new title and department, and another team.",
+        happens="Jane becomes a product manager: a new title and another department.",
         means="Jane has what her new team has, and nothing of the old one. Ben is not touched.",
         requests=(
             Request(
@@ -163,8 +149,6 @@ STORY = (
                     _set(f"{ENTERPRISE}:department", "Product"),
                 ),
             ),
-            Request(method="PATCH", path="/Groups/$engineers", body=_patch(_leave("$jane"))),
-            Request(method="PATCH", path="/Groups/$product", body=_patch(_join("$jane"))),
         ),
         then=(
             _BEN,
@@ -187,8 +171,8 @@ STORY = (
     Scene(
         title="4. The returner",
         happens="Two weeks later Jane is back. Again the HR system says one thing: she is active.",
-        means="It is the same account in Identity Center, and the bridge, which remembered her "
-        "team, has put her back.",
+        means="It is the same account in Identity Center, and the rules have put her back into her "
+        "team.",
         requests=(Request(method="PATCH", path="/Users/$jane", body=_patch(_set("active", True))),),
         then=(
             _BEN,

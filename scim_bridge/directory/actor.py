@@ -18,6 +18,8 @@ class Actor:
 
 
 BRIDGE = Actor(name="bridge")
+# How the names of clients begin.
+CLIENT = "client:"
 _ACTING: ContextVar[Actor] = ContextVar("acting", default=BRIDGE)
 _CAUSES: ContextVar[tuple[str, ...]] = ContextVar("causes", default=())
 

@@ -4,7 +4,7 @@ A row keeps the names its giver used, and the ARN once it is known: a rename at 
 away. Two names of one grant are one grant.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Row, insert, select, update
 from scim_bridge.directory.catalogue import Resolve, columns
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.entitlements import NamedGrant, Stated
-from scim_bridge.directory.memberships import chunks
+from scim_bridge.directory.memberships import RULE, chunks
 from scim_bridge.directory.tables import assignments
 from scim_bridge.plan.grants import AccountGrant, ApplicationGrant, Grant
 from scim_bridge.plan.state import Kind
@@ -35,6 +35,8 @@ class Turn:
     revoked: tuple[Grant, ...] = ()
     # The rows that began a grant that was not there under another name.
     rows: tuple[int, ...] = ()
+    # What was to be taken away and is still there, since a rule gives it.
+    kept: tuple[NamedGrant, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -49,6 +51,7 @@ class Turn:
             granted=_grants((granted - set(later.revoked)) | (set(later.granted) - revoked)),
             revoked=_grants((revoked - set(later.granted)) | (set(later.revoked) - granted)),
             rows=self.rows + later.rows,
+            kept=self.kept + later.kept,
         )
 
 
@@ -65,6 +68,11 @@ class _Held:
     id: int
     named: NamedGrant
     key: _Key
+    origin: str
+
+    @property
+    def is_by_rule(self) -> bool:
+        return self.origin.startswith(RULE)
 
 
 def current(
@@ -97,16 +105,24 @@ def state(
     """Make what a client stated the grants of a resource, by ending and beginning what differs.
 
     What is stated under a new name counts as stated last. What is named to be taken away ends under
-    whatever name it is there, unless the same statement gives it under a new one.
+    whatever name it is there, unless the same statement gives it under a new one. What a rule
+    gives stays, and to state it gives nothing.
     """
 
     def key(named: NamedGrant) -> _Key:
         return resolve(named) or named
 
     with database.transaction():
-        held = _held(database, kind, resource_id, key)
+        everything = _held(database, kind, resource_id, key)
+        by_rule = {row.key: row.named for row in everything if row.is_by_rule}
+        held = [row for row in everything if not row.is_by_rule]
         present = {row.named: row.key for row in held}
-        wanted = {named: present.get(named) or key(named) for named in stated.grants}
+        named_keys = {named: present.get(named) or key(named) for named in stated.grants}
+        wanted = {
+            named: one
+            for named, one in named_keys.items()
+            if named in present or one not in by_rule
+        }
         new = {named: one for named, one in wanted.items() if named not in present}
         taken = {key(named) for named in stated.named} - set(new.values())
         renamed = set(new.values())
@@ -119,15 +135,128 @@ def state(
         ended = [row for row in held if row.named not in kept]
         _end(database, at, _columns.id.in_([row.id for row in ended]))
         rows = _begin(database, kind, resource_id, last, origin=origin, at=at)
-        before = {row.key for row in held}
-        after = {row.key for row in held if row.named in kept} | set(last)
+        before = {row.key for row in everything}
+        after = {row.key for row in held if row.named in kept} | set(last) | set(by_rule)
+        unstated = set(by_rule) - set(named_keys.values())
         return Turn(
+            kept=tuple(named for one, named in by_rule.items() if one in unstated),
             begun=tuple(last.values()),
             ended=tuple(dict.fromkeys(row.named for row in ended)),
             granted=_grants(after - before),
             revoked=_grants((before | taken) - after),
             rows=tuple(row for one, row in rows.items() if one not in before),
         )
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Given:
+    """That a rule grants a user something."""
+
+    member: str
+    named: NamedGrant
+    rule: str
+
+
+def by_rules(database: Database, user_ids: Sequence[str] | None = None) -> Iterator[Given]:
+    """What rules grant these users now, or all users."""
+    query = select(assignments).where(
+        CURRENT, _columns.kind == "user", _columns.origin.startswith(RULE)
+    )
+    some = (
+        [query]
+        if user_ids is None
+        else [query.where(_columns.resource_id.in_(chunk)) for chunk in chunks(user_ids)]
+    )
+    for each in some:
+        for row in database.connection.execute(each):
+            yield Given(
+                member=row.resource_id, named=_named(row), rule=row.origin.removeprefix(RULE)
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreseen:
+    """What a user is granted before and after a `turn`, by what tells grants apart."""
+
+    before: Mapping[_Key, NamedGrant]
+    after: Mapping[_Key, NamedGrant]
+
+    @property
+    def granted(self) -> Mapping[_Key, NamedGrant]:
+        return {key: named for key, named in self.after.items() if key not in self.before}
+
+    @property
+    def revoked(self) -> Mapping[_Key, NamedGrant]:
+        return {key: named for key, named in self.before.items() if key not in self.after}
+
+
+def foreseen(
+    database: Database,
+    user_ids: Sequence[str],
+    *,
+    end: Collection[Given],
+    begin: Collection[Given],
+    resolve: Resolve,
+) -> dict[str, Foreseen]:
+    """What comes of ending and beginning what rules grant these users."""
+    known: dict[NamedGrant, _Key] = {}
+
+    def key(named: NamedGrant) -> _Key:
+        # The same few grants for many people: each is looked for once.
+        if named not in known:
+            known[named] = resolve(named) or named
+        return known[named]
+
+    before: dict[str, dict[_Key, NamedGrant]] = {user_id: {} for user_id in user_ids}
+    after: dict[str, dict[_Key, NamedGrant]] = {user_id: {} for user_id in user_ids}
+    ended = {(given.member, given.named, f"{RULE}{given.rule}") for given in end}
+    for given in sorted(begin):
+        after[given.member][key(given.named)] = given.named
+    for chunk in chunks(user_ids):
+        rows = database.connection.execute(
+            select(assignments)
+            .where(_columns.kind == "user", _columns.resource_id.in_(chunk), CURRENT)
+            .order_by(_columns.id)
+        )
+        for row in rows:
+            named = _named(row)
+            one = _known(row) or key(named)
+            before[row.resource_id][one] = named
+            if (row.resource_id, named, row.origin) not in ended:
+                after[row.resource_id][one] = named
+    return {user_id: Foreseen(before=before[user_id], after=after[user_id]) for user_id in user_ids}
+
+
+def turn(
+    database: Database,
+    user_id: str,
+    *,
+    end: Collection[Given],
+    begin: Collection[Given],
+    at: float,
+    resolve: Resolve,
+) -> Turn:
+    """End and begin what rules grant one user. What stays granted neither begins nor ends."""
+    moved = foreseen(database, [user_id], end=end, begin=begin, resolve=resolve)[user_id]
+    for given in end:
+        _end(
+            database,
+            at,
+            _columns.kind == "user",
+            _columns.resource_id == user_id,
+            _columns.origin == f"{RULE}{given.rule}",
+            _columns.account_id == given.named.account,
+            _columns.permission_set == given.named.permission_set,
+        )
+    for given in sorted(begin):
+        one = {resolve(given.named) or given.named: given.named}
+        _begin(database, "user", user_id, one, origin=f"{RULE}{given.rule}", at=at)
+    return Turn(
+        begun=tuple(moved.granted.values()),
+        ended=tuple(moved.revoked.values()),
+        granted=_grants(moved.granted),
+        revoked=_grants(moved.revoked),
+    )
 
 
 def end_rows(database: Database, rows: Sequence[int], *, at: float, resolve: Resolve) -> Turn:
@@ -177,10 +306,12 @@ def begin_again(
     resource_id: str,
     grant: Grant,
     *,
+    origin: str,
     at: float,
     resolve: Resolve,
 ) -> Turn | None:
-    """Begin again, with its former origin, the row of a grant that ended last.
+    """Begin again, with its former origin, the row of a grant that ended last. What a rule gave
+    gets the `origin` of who gives it back.
 
     None when the resource never was granted it, `NO_TURN` when it is.
     """
@@ -196,6 +327,9 @@ def begin_again(
         if any(row.valid_to is None for row in of_grant):
             return NO_TURN
         again = {**of_grant[0]._mapping, "valid_from": at, "valid_to": None}
+        if again["origin"].startswith(RULE):
+            # A rule that still gave it would give it itself.
+            again["origin"] = origin
         del again["id"]
         connection.execute(insert(assignments).values(**again))
         return Turn(begun=(_named(of_grant[0]),), granted=(grant,))
@@ -228,7 +362,13 @@ def _held(
         .order_by(_columns.id)
     )
     return [
-        _Held(id=row.id, named=_named(row), key=_known(row) or key(_named(row))) for row in rows
+        _Held(
+            id=row.id,
+            named=_named(row),
+            key=_known(row) or key(_named(row)),
+            origin=row.origin,
+        )
+        for row in rows
     ]
 
 

@@ -87,6 +87,9 @@ class Action(StrEnum):
     # The whole directory was put back to a backup: what it recorded afterwards is not in it.
     RESTORED = "restored"
 
+    # Rules were put in force.
+    RULES_APPLIED = "rules-applied"
+
     # Inbound credentials. Kind "client"; its name is among the facts.
     CLIENT_ADDED = "client-added"
     CLIENT_ROTATED = "client-rotated"

@@ -6,7 +6,10 @@ from typing import Any
 from scim_bridge.directory.audit import Action, record, record_members
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.entitlements import NamedGrant
-from scim_bridge.directory.write import Write
+from scim_bridge.directory.write import Cause, Write
+
+KEPT = "kept by a rule"
+_WHY_KEPT = "a rule gives it: change the rule, or what it looks at"
 
 
 def record_write(database: Database, write: Write) -> None:
@@ -17,13 +20,17 @@ def record_write(database: Database, write: Write) -> None:
             action=_action(write),
             kind=write.kind,
             resource_id=write.id,
-            facts={"version": write.version, "attributes": _changed(write)},
+            facts={
+                "version": write.version,
+                "attributes": _changed(write),
+                **_cause(write, write.id),
+            },
             personal={"before": write.before, "after": write.after},
             user_name=_user_name(write),
         )
     if write.kind == "group":
-        _record_members(database, Action.MEMBER_ADDED, write.id, write.added)
-        _record_members(database, Action.MEMBER_REMOVED, write.id, write.removed)
+        _record_moves(database, Action.MEMBER_ADDED, write, write.added)
+        _record_moves(database, Action.MEMBER_REMOVED, write, write.removed)
         _record_nested(database, Action.MEMBER_ADDED, write.id, write.nested)
         _record_nested(database, Action.MEMBER_REMOVED, write.id, write.unnested)
     take_out = _record_members if write.kind == "user" else _record_nested
@@ -31,6 +38,45 @@ def record_write(database: Database, write: Write) -> None:
         take_out(database, Action.MEMBER_REMOVED, group_id, (write.id,))
     _record_grants(database, Action.REVOKED, write, write.ended)
     _record_grants(database, Action.GRANTED, write, write.begun)
+    _record_kept(database, write)
+
+
+def _cause(write: Write, changed: str | NamedGrant) -> dict[str, Any]:
+    cause = write.causes.get(changed)
+    return {} if cause is None else cause.facts()
+
+
+def _record_moves(
+    database: Database, action: Action, write: Write, members: tuple[str, ...]
+) -> None:
+    """One entry for each person, in one statement for all who move for the same cause."""
+    together: dict[Cause | None, list[str]] = {}
+    for member in members:
+        together.setdefault(write.causes.get(member), []).append(member)
+    for cause, those in together.items():
+        facts = {} if cause is None else cause.facts()
+        record_members(database, action=action, group_id=write.id, members=those, facts=facts)
+
+
+def _record_kept(database: Database, write: Write) -> None:
+    """A client took away what a rule gives: it stays, and the trail says so."""
+    record_members(
+        database,
+        action=Action.WARNING,
+        group_id=write.id,
+        members=write.kept,
+        outcome=KEPT,
+        facts={"attribute": "members", "why": _WHY_KEPT},
+    )
+    for grant in write.kept_grants:
+        record(
+            database,
+            action=Action.WARNING,
+            kind=write.kind,
+            resource_id=write.id,
+            outcome=KEPT,
+            facts={**_as_facts(grant), "why": _WHY_KEPT},
+        )
 
 
 def _record_members(
@@ -55,8 +101,12 @@ def _record_grants(
             action=action,
             kind=write.kind,
             resource_id=write.id,
-            facts={name: value for name, value in asdict(grant).items() if value},
+            facts={**_as_facts(grant), **_cause(write, grant)},
         )
+
+
+def _as_facts(grant: NamedGrant) -> dict[str, str]:
+    return {name: value for name, value in asdict(grant).items() if value}
 
 
 def _action(write: Write) -> Action:

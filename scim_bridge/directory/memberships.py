@@ -4,7 +4,7 @@ A row is never deleted: a membership that ended keeps its row. Everything is don
 and costs what the set costs, whatever the size of the group.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import TypeVar, cast
 
@@ -58,6 +58,8 @@ class Moves:
     nesting_rows: tuple[int, ...] = ()
     # The people of the groups that were taken out.
     let_go: tuple[str, ...] = ()
+    # Who was to be taken out and is still a member, since a rule gives it.
+    kept: tuple[str, ...] = ()
 
     @property
     def everyone(self) -> tuple[str, ...]:
@@ -153,10 +155,23 @@ def fill(
         return connection.execute(lists.on(database, _FILL), told).rowcount
 
 
+# Who is in a group of those, whoever gave it.
+_STILL = (
+    select(_columns.member_id)
+    .where(
+        _columns.group_id == bindparam("group"),
+        _columns.member_id.in_(bindparam("ids", expanding=True)),
+        CURRENT,
+    )
+    .distinct()
+)
+
+
 def remove(database: Database, group_id: str, member_ids: Iterable[str], *, at: float) -> Moves:
     """End the memberships of these members, whoever gave them, but not a rule's."""
-    with database.transaction():
+    with database.transaction() as connection:
         ended: list[str] = []
+        kept: list[str] = []
         for chunk in chunks(dict.fromkeys(member_ids)):
             ended += _end(
                 database,
@@ -166,24 +181,107 @@ def remove(database: Database, group_id: str, member_ids: Iterable[str], *, at: 
                 _columns.member_id.in_(chunk),
                 _GIVEN,
             )
-        return Moves(removed=tuple(ended))
+            kept += connection.scalars(_STILL, {"group": group_id, "ids": chunk})
+        still = set(kept)
+        return Moves(removed=tuple(one for one in ended if one not in still), kept=tuple(kept))
 
 
 def replace(
     database: Database, group_id: str, member_ids: Iterable[str], origin: str, *, at: float
 ) -> Moves:
-    """Make these the members, by ending and beginning only what differs."""
+    """Make these the members, by ending and beginning only what differs.
+
+    Who is a member by a rule stays one by the rule alone: to state what is there gives nothing.
+    """
     wanted = dict.fromkeys(member_ids)
     with database.transaction() as connection:
-        present = connection.scalars(
-            select(_columns.member_id)
-            .where(_columns.group_id == group_id, CURRENT, _GIVEN)
-            .distinct()
+        present = set(
+            connection.scalars(
+                select(_columns.member_id).where(_columns.group_id == group_id, CURRENT).distinct()
+            )
         )
         gone = [member_id for member_id in present if member_id not in wanted]
+        new = [member_id for member_id in wanted if member_id not in present]
         ended = remove(database, group_id, gone, at=at)
-        begun = add(database, group_id, wanted, origin, at=at)
+        begun = add(database, group_id, new, origin, at=at)
         return ended.then(begun)
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Given:
+    """That a rule gives somebody a group."""
+
+    group: str
+    member: str
+    rule: str
+
+
+def by_rules(database: Database, member_ids: Sequence[str] | None = None) -> Iterator[Given]:
+    """What rules give these users now, or all users."""
+    query = select(_columns.group_id, _columns.member_id, _columns.origin).where(
+        CURRENT, _columns.origin.startswith(RULE)
+    )
+    some = (
+        [query]
+        if member_ids is None
+        else [query.where(_columns.member_id.in_(chunk)) for chunk in chunks(member_ids)]
+    )
+    for each in some:
+        for group, member, origin in database.connection.execute(each):
+            yield Given(group=group, member=member, rule=origin.removeprefix(RULE))
+
+
+def origins(database: Database, group_ids: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Who is in these groups, and who gave it: group, member and origin."""
+    query = select(_columns.group_id, _columns.member_id, _columns.origin).where(
+        _columns.group_id.in_(group_ids), CURRENT
+    )
+    yield from map(tuple, database.connection.execute(query))
+
+
+def turn(
+    database: Database,
+    group_id: str,
+    *,
+    end: Collection[Given],
+    begin: Collection[Given],
+    at: float,
+) -> Moves:
+    """End and begin what rules give of one group. Who stays a member neither comes nor goes."""
+    touched = sorted({given.member for given in (*end, *begin)})
+    before = _among(database, group_id, touched)
+    for rule in sorted({given.rule for given in end}):
+        for chunk in chunks(sorted(given.member for given in end if given.rule == rule)):
+            _end(
+                database,
+                _columns.member_id,
+                at,
+                _columns.group_id == group_id,
+                _columns.member_id.in_(chunk),
+                _columns.origin == f"{RULE}{rule}",
+            )
+    rows = [
+        {
+            "group_id": group_id,
+            "member_id": one.member,
+            "origin": f"{RULE}{one.rule}",
+            "valid_from": at,
+            "valid_to": None,
+        }
+        for one in sorted(begin)
+    ]
+    if rows:
+        database.connection.execute(insert(memberships), rows)
+    after = _among(database, group_id, touched)
+    return Moves(added=tuple(sorted(after - before)), removed=tuple(sorted(before - after)))
+
+
+def _among(database: Database, group_id: str, member_ids: Sequence[str]) -> set[str]:
+    """Those of these users who are in a group."""
+    found: set[str] = set()
+    for chunk in chunks(member_ids):
+        found.update(database.connection.scalars(_STILL, {"group": group_id, "ids": chunk}))
+    return found
 
 
 def end_rows(database: Database, rows: Sequence[int], *, at: float) -> Moves:

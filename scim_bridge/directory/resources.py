@@ -5,7 +5,6 @@ longer sees it. A change is written, recorded in the history and told to whoever
 one transaction.
 """
 
-import json
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -66,7 +65,7 @@ from scim_bridge.directory.catalogue import Resolve, by_arn
 from scim_bridge.directory.comparison import folded
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.documents import Document, document_of, grants_of, is_active
-from scim_bridge.directory.entitlements import Stated, named_by_arn
+from scim_bridge.directory.entitlements import NamedGrant, Stated, named_by_arn
 from scim_bridge.directory.kinds import GROUP, USER, Kind, kind_named, kind_of
 from scim_bridge.directory.memberships import NO_MOVES, Moves
 from scim_bridge.directory.pages import Order, Page, page_by_cursor, page_by_index
@@ -76,8 +75,8 @@ from scim_bridge.directory.representation import Provisioning, unprovisioned
 from scim_bridge.directory.rosters import NestedGroups, Rosters
 from scim_bridge.directory.tables import groups, nestings, users
 from scim_bridge.directory.texts import Publisher, Stored
+from scim_bridge.directory.write import Cause, Write
 from scim_bridge.directory.write import Kind as KindName
-from scim_bridge.directory.write import Write
 from scim_bridge.errors import OperatorError
 from scim_bridge.lifecycle.access import returns_to_memberships
 from scim_bridge.plan.grants import Grant
@@ -119,6 +118,9 @@ class StoredUser:
     document: Document
     deactivated_at: float | None
     deleted_at: float | None
+
+
+_NO_CAUSES: Mapping[str | NamedGrant, Cause] = MappingProxyType({})
 
 
 def _unheard(_write: Write) -> None:
@@ -455,10 +457,10 @@ class Resources(ScimStorage):
         Raises what `insert` raises.
         """
         with self.database.transaction():
-            return self.get(resource_type, self.insert(resource_type, resource).id)
+            return self.get(resource_type, self.insert(resource_type, resource))
 
-    def insert(self, resource_type: ResourceType, resource: Resource[Any]) -> Stored:
-        """Store a new resource under an id of the directory's own, and return its row.
+    def insert(self, resource_type: ResourceType, resource: Resource[Any]) -> str:
+        """Store a new resource under an id of the directory's own, and return that id.
 
         Raises `UniquenessException` naming the attribute, and `InvalidValueException` for a member
         that is neither a live user nor a live group.
@@ -488,15 +490,7 @@ class Resources(ScimStorage):
                 ),
                 at,
             )
-            return Stored(
-                id=resource_id,
-                document=json.dumps(document),
-                created=at,
-                last_modified=at,
-                version=1,
-                granted=bool(grants),
-                nested=bool(moves.nested),
-            )
+            return resource_id
 
     def update(
         self,
@@ -623,6 +617,75 @@ class Resources(ScimStorage):
             )
             return write.version
 
+    # -- What rules give ----------------------------------------------------------
+
+    def found(self, display_name: str, cause: Cause) -> str:
+        """Create the group that a rule gives, where there is none of that name. Returns its id."""
+        with self.database.transaction():
+            name = groups.c.display_name_folded == folded(display_name)
+            live = select(groups.c.id).where(name, groups.c.deleted_at.is_(None))
+            known: str | None = self.database.connection.scalar(live)
+            if known is not None:
+                return known
+            at, group_id = self._now(), self.new_id()
+            document: Document = {
+                "schemas": [str(Group.__schema__)],
+                "displayName": display_name,
+            }
+            self._insert(GROUP, group_id, document, at)
+            self._tell(
+                Write(
+                    kind="group",
+                    id=group_id,
+                    action="create",
+                    before=None,
+                    after=document,
+                    version=1,
+                    version_before=0,
+                    causes={group_id: cause},
+                ),
+                at,
+            )
+            return group_id
+
+    def turn_members(
+        self,
+        group_id: str,
+        *,
+        end: Mapping[memberships.Given, Cause],
+        begin: Mapping[memberships.Given, Cause],
+    ) -> None:
+        """End and begin what rules give of a group. Who stays a member is not touched."""
+        with self.database.transaction():
+            row = self._row(GROUP, group_id, locked=True)
+            at = self._now()
+            moves = memberships.turn(self.database, group_id, end=end, begin=begin, at=at)
+            if moves.changed:
+                causes: dict[str | NamedGrant, Cause] = {
+                    given.member: cause for given, cause in (*end.items(), *begin.items())
+                }
+                self._rewrite(GROUP, row, row.document, at, moves=moves, causes=causes)
+
+    def turn_grants(
+        self,
+        user_id: str,
+        *,
+        end: Mapping[assignments.Given, Cause],
+        begin: Mapping[assignments.Given, Cause],
+    ) -> None:
+        """End and begin what rules grant a user. What stays granted is not touched."""
+        with self.database.transaction():
+            row = self._row(USER, user_id, locked=True)
+            at = self._now()
+            turn = assignments.turn(
+                self.database, user_id, end=end, begin=begin, at=at, resolve=self.resolve
+            )
+            if turn.changed:
+                causes: dict[str | NamedGrant, Cause] = {
+                    given.named: cause for given, cause in (*end.items(), *begin.items())
+                }
+                self._rewrite(USER, row, row.document, at, turn=turn, causes=causes)
+
     def unnest(self) -> int:
         """Take every group out of the groups it is in. Returns how many there were."""
         with self.database.transaction():
@@ -652,9 +715,10 @@ class Resources(ScimStorage):
             self._still_there(USER, member_id)
             at = self._now()
             origin = memberships.last_origin(self.database, group_id, member_id)
-            moves = memberships.add(
-                self.database, group_id, [member_id], origin or actor.current().name, at=at
-            )
+            if origin is None or origin.startswith(memberships.RULE):
+                # A rule that still gave it would give it itself.
+                origin = actor.current().name
+            moves = memberships.add(self.database, group_id, [member_id], origin, at=at)
             return self._rewrite(GROUP, row, row.document, at, moves=moves)
 
     def reopen_nesting(self, group_id: str, inner_id: str) -> Write:
@@ -688,7 +752,13 @@ class Resources(ScimStorage):
             row = self._still_there(kind, resource_id)
             at = self._now()
             turn = assignments.begin_again(
-                self.database, kind.name, resource_id, grant, at=at, resolve=self.resolve
+                self.database,
+                kind.name,
+                resource_id,
+                grant,
+                origin=actor.current().name,
+                at=at,
+                resolve=self.resolve,
             )
             if turn is None:
                 return False
@@ -826,6 +896,7 @@ class Resources(ScimStorage):
         stated: Stated | None = None,
         turn: Turn = NO_TURN,
         undo: bool = False,
+        causes: Mapping[str | NamedGrant, Cause] = _NO_CAUSES,
     ) -> Write:
         """Give a row its new document, raise the versions that change with it, and tell.
 
@@ -858,10 +929,11 @@ class Resources(ScimStorage):
             left=left,
             outer=self._outer(row) if moves.changed else (),
             undo=undo,
+            causes=causes,
             **_of_moves(moves),
             **_of_grants(turn),
         )
-        if changed or named or replaced or turn.revoked:
+        if changed or named or replaced or turn.revoked or turn.kept:
             self._tell(write, at)
         return write
 
@@ -1117,6 +1189,7 @@ def _of_grants(turn: Turn) -> dict[str, Any]:
         "begun": turn.begun,
         "ended": turn.ended,
         "grant_rows": turn.rows,
+        "kept_grants": turn.kept,
     }
 
 

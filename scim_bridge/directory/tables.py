@@ -133,7 +133,7 @@ memberships = Table(
     Column("id", RowId, primary_key=True, autoincrement=True),
     Column("group_id", String(36), nullable=False),
     Column("member_id", String(36), nullable=False),
-    # Who gave it: "client:<name>" (a client) or, later, a rule.
+    # Who gave it: "client:<name>" (a client), or "rule:<name>" (a rule).
     Column("origin", Text, nullable=False),
     Column("valid_from", Float, nullable=False),
     Column("valid_to", Float),
@@ -665,6 +665,35 @@ locks = Table(
     Column("name", String(64), primary_key=True),
     Column("leased_until", Float, nullable=False),
     Column("number", BigInteger, nullable=False),
+)
+
+# The files of rules that were applied, as they were. The last one is in force.
+rulebooks = Table(
+    "rulebooks",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("digest", String(64), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("applied_by", Text, nullable=False),
+    Column("applied_at", Float, nullable=False),
+)
+
+# Until when what a rule gave is kept, of people whom the rule does not mean any more.
+rule_lapses = Table(
+    "rule_lapses",
+    metadata,
+    Column("person", String(36), primary_key=True),
+    Column("rule", Text, primary_key=True),
+    Column("until", Float, nullable=False),
+)
+
+# When the rules may say something else of a person although nothing about them changes.
+rule_dues = Table(
+    "rule_dues",
+    metadata,
+    Column("person", String(36), primary_key=True),
+    Column("at", Float, nullable=False),
+    Index("ix_rule_dues_at", "at"),
 )
 
 # How fast calls follow one another at each door of Identity Center, for all processes together.

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Iterable
 
-from sqlalchemy import insert, or_, update
+from sqlalchemy import insert, not_, or_, update
 
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.kinds import kind_named
+from scim_bridge.directory.memberships import RULE
 from scim_bridge.directory.tables import assignments
 from scim_bridge.plan.grants import AccountGrant, Grant
 from scim_bridge.plan.state import Kind
@@ -33,7 +34,7 @@ def begin_grants(database: Database, kind: Kind, resource_id: str, grants: Itera
 
 
 def end_grant(database: Database, kind: Kind, resource_id: str, grant: Grant) -> None:
-    """End every entitlement of a resource to a grant, in the caller's transaction."""
+    """End every entitlement of a resource to a grant but a rule's, in the caller's transaction."""
     named = assignments.c.permission_set_arn, assignments.c.permission_set
     arn, account = "", ""
     if isinstance(grant, AccountGrant):
@@ -48,6 +49,7 @@ def end_grant(database: Database, kind: Kind, resource_id: str, grant: Grant) ->
             assignments.c.resource_id == resource_id,
             assignments.c.account_id == account,
             or_(*(column == arn for column in named)),
+            not_(assignments.c.origin.startswith(RULE)),
             _CURRENT,
         )
         .values(valid_to=time.time())

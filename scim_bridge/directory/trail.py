@@ -55,6 +55,7 @@ _WORDS: Mapping[Action, str] = {
     Action.ACCEPTED: "accepted a change by hand of",
     Action.CONTESTED: "leaves a change by hand that comes back again and again, of",
     Action.ADOPTED: "took over the principal of",
+    Action.RULES_APPLIED: "put rules in force",
     Action.CLIENT_ADDED: "added",
     Action.CLIENT_ROTATED: "gave a new token to",
     Action.CLIENT_REVOKED: "revoked",

@@ -1,6 +1,7 @@
 """What one write changed in the directory: told to whoever must act on it, in its transaction."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from scim_bridge.directory.entitlements import NamedGrant
@@ -8,6 +9,19 @@ from scim_bridge.plan.grants import Grant
 from scim_bridge.plan.state import Kind
 
 __all__ = ["Kind", "Write"]
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Cause:
+    """That a rule made a change, and why it did so now."""
+
+    rule: str
+    # The attributes that changed, "date", or the file of rules that was applied.
+    because: tuple[str, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """The same as facts of an entry of the audit trail."""
+        return {"rule": self.rule, "because": list(self.because)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +52,8 @@ class Write:
     unnested: tuple[str, ...] = ()
     nesting_rows: tuple[int, ...] = ()
     let_go: tuple[str, ...] = ()
+    # Of a group: who was to be taken out, and is still a member since a rule gives it.
+    kept: tuple[str, ...] = ()
     # Of a group whose people changed: the groups that it is in, or was until this write.
     outer: tuple[str, ...] = ()
     # Of a group: the user ids a client named for removal, members or not.
@@ -58,8 +74,17 @@ class Write:
     ended: tuple[NamedGrant, ...] = ()
     # The rows of grants this write began, so that each can be taken back.
     grant_rows: tuple[int, ...] = ()
+    # Grants that were to be taken away, and are still there since a rule gives them.
+    kept_grants: tuple[NamedGrant, ...] = ()
+    # Of what rules made: the cause of each change, by the id of the person or group, or the grant.
+    causes: Mapping[str | NamedGrant, Cause] = field(default_factory=dict)
     # True when this write takes back one that the target refused.
     undo: bool = False
+
+    @property
+    def is_by_rule(self) -> bool:
+        """Whether it follows from another write, from the time or from new rules."""
+        return bool(self.causes)
 
     @property
     def is_new(self) -> bool:

@@ -401,7 +401,7 @@ class Handler(ScimHandler):
         _retried(delete, conditions)
 
     def _create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
-        return self.storage.get(resource_type, self._insert(resource_type, resource).id)
+        return self.storage.get(resource_type, self._insert(resource_type, resource))
 
     def _created(
         self,
@@ -411,18 +411,18 @@ class Handler(ScimHandler):
         parameters: ResponseParameters[Any],
     ) -> ScimResponse:
         """Create a resource, and answer as it is then."""
-        row = self._insert(resource_type, resource)
-        if not _is_group(resource_type):
-            # Who is new is in no group.
+        row = self.storage.stored(resource_type, self._insert(resource_type, resource))
+        if not _is_group(resource_type) and row.version == 1:
+            # Who is new is in no group, unless rules put them there.
             parameters = texts.BARE[kind_of(resource_type)]
         return self._text(request, resource_type, row, parameters, HTTPStatus.CREATED)
 
-    def _insert(self, resource_type: ResourceType, resource: Resource[Any]) -> Stored:
+    def _insert(self, resource_type: ResourceType, resource: Resource[Any]) -> str:
         admitted = self.service.admission.creation(resource)
         self.service.entitlements.change(caller(), (), Stated(grants=grants_of(admitted)))
         created = self.storage.insert(resource_type, admitted)
         if resource.unknown_attributes:
-            self._audit_dropped(admitted.model_copy(update={"id": created.id}), resource)
+            self._audit_dropped(admitted.model_copy(update={"id": created}), resource)
         return created
 
     def _replace(

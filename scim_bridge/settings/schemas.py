@@ -174,6 +174,10 @@ class AuditSchema(Section):
     key_file = File()
 
 
+class LifecycleSchema(Section):
+    rules = File()
+
+
 class LogSchema(Section):
     format = Choice("text", "json")
     level = Choice("debug", "info", "warning", "error")
@@ -193,6 +197,7 @@ SECTIONS: Mapping[str, Section] = {
     "adopt": AdoptSchema(),
     "alerts": AlertsSchema(),
     "audit": AuditSchema(),
+    "lifecycle": LifecycleSchema(),
     "log": LogSchema(),
 }
 

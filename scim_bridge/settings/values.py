@@ -174,6 +174,14 @@ class Audit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lifecycle:
+    """``[lifecycle]``: what people get by the rules of joining, moving and leaving."""
+
+    # The file of rules. What it says acts once it was applied (`scim-bridge rules apply`).
+    rules: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Log:
     """``[log]``: what the bridge says on stderr."""
 
@@ -198,4 +206,5 @@ class Settings:
     adopt: Adopt = field(default_factory=Adopt)
     alerts: Alerts = field(default_factory=Alerts)
     audit: Audit = field(default_factory=Audit)
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
     log: Log = field(default_factory=Log)

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import structlog
@@ -92,6 +92,9 @@ class Delivery:
         request may still wait for it; the whole write is then tried again.
         """
         request: _Request | None = getattr(self._local, "request", None)
+        if write.is_by_rule:
+            self._followed(write, request)
+            return
         impatient = request is None or not self._may_wait(request)
         key = Key(kind=write.kind, id=write.id)
         # Nobody has what was not there before.
@@ -115,6 +118,17 @@ class Delivery:
                 removals=tuple(intent.key for intent in wanted.others if intent.urgent),
             )
         )
+
+    def _followed(self, write: Write, request: _Request | None) -> None:
+        """Mark what rules made of a write. Who loses a group by it loses it within the request that
+        carries that write; the rest is left to the worker.
+        """
+        wanted = self.intents.of(write, impatient=True)
+        for intent in (wanted.own, *wanted.others):
+            self.marks.mark(intent)
+        if request is not None and request.carried and wanted.own.urgent:
+            last = request.carried[-1]
+            request.carried[-1] = replace(last, removals=(*last.removals, wanted.own.key))
 
     def _may_wait(self, request: _Request) -> bool:
         """Whether a request still has time, and one of the places of those that wait."""

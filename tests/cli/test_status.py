@@ -26,6 +26,7 @@ KEYS = {
     "drift",
     "warned",
     "limits",
+    "rules",
 }
 
 
