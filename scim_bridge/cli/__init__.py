@@ -45,6 +45,7 @@ COMMANDS = {
     "probe": Listed("probe", "Find out what AWS does where it documents nothing."),
     "purge": Listed("purge", "Erase a person for good, on request."),
     "reactivate": Listed("reactivate", "Give a person their access back."),
+    "report": Listed("report", "Write reports for an auditor: who left, came and moved."),
     "restore": Listed("restore", "Put the directory back to a backup."),
     "resume": Listed("resume", "Let delivery go on."),
     "sandbox": Listed("sandbox", "Run an Identity Center on this machine, for trying."),
