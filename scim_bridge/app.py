@@ -303,6 +303,8 @@ def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None =
             marks=marks,
             access_marks=access_marks,
             resources=resources,
+            held=held,
+            written=_recorded(database, cuts),
         ),
     )
 
@@ -352,6 +354,7 @@ def _planning(
         external_id=settings.users.external_id,
         when_deleted=settings.groups.delete,
         abilities=abilities,
+        is_source=settings.source.enabled,
     )
     switches = Switches(create=settings.users.create, update=settings.users.update)
     return Planning(
@@ -369,6 +372,16 @@ def _written(
         cuts.written(write)
         delivery.written(write)
         access.written(write)
+
+    return written
+
+
+def _recorded(database: Database, cuts: Cuts) -> Callable[[Write], None]:
+    """Who is told of what Identity Center itself has already, where it is a source."""
+
+    def written(write: Write) -> None:
+        record_write(database, write)
+        cuts.written(write)
 
     return written
 

@@ -16,6 +16,7 @@ from scim_bridge.settings.values import (
     Safety,
     Server,
     Settings,
+    Source,
     Users,
 )
 
@@ -37,6 +38,7 @@ __all__ = [
     "Safety",
     "Server",
     "Settings",
+    "Source",
     "Users",
     "load",
     "masked",

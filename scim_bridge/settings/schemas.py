@@ -155,6 +155,10 @@ class AdoptSchema(Section):
     inline = Choice("never", "matching")
 
 
+class SourceSchema(Section):
+    enabled = Flag()
+
+
 class AlertsSchema(Section):
     webhook_url = Url(encrypted=True)
     mail_to = Texts(r"[^@\s]+@[^@\s]+", hint="an e-mail address")
@@ -191,6 +195,7 @@ SECTIONS: Mapping[str, Section] = {
     "extraction": ExtractionSchema(),
     "drift": DriftSchema(),
     "adopt": AdoptSchema(),
+    "source": SourceSchema(),
     "alerts": AlertsSchema(),
     "audit": AuditSchema(),
     "log": LogSchema(),

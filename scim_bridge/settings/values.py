@@ -146,6 +146,13 @@ class Drift:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Source:
+    """``[source]``: whether Identity Center is a source, whose people the directory follows."""
+
+    enabled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Adopt:
     """``[adopt]``: whether a client's creation may take over a principal that is there already."""
 
@@ -196,6 +203,7 @@ class Settings:
     extraction: Extraction = field(default_factory=Extraction)
     drift: Drift = field(default_factory=Drift)
     adopt: Adopt = field(default_factory=Adopt)
+    source: Source = field(default_factory=Source)
     alerts: Alerts = field(default_factory=Alerts)
     audit: Audit = field(default_factory=Audit)
     log: Log = field(default_factory=Log)
