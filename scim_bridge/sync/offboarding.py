@@ -14,6 +14,7 @@ from sqlalchemy import select
 from scim_bridge.directory import history, tables
 from scim_bridge.directory.audit import Action
 from scim_bridge.directory.database import Database
+from scim_bridge.directory.takeover import SOURCE
 from scim_bridge.directory.trail import Entry, trail
 from scim_bridge.sync import TARGET
 from scim_bridge.sync.cuts import sessions_until
@@ -378,7 +379,11 @@ class _Leaver:
             return
         losses = OutstandingLosses(self.database)
         who = Standing(
-            person=self.left.person, principal=self.principal, was_given=True, leaves=True
+            person=self.left.person,
+            principal=self.principal,
+            # Whoever was disabled at a source keeps there what the source has.
+            was_given=self.left.asked.by != SOURCE,
+            leaves=self.left.asked.by != SOURCE,
         )
         base = Holding(person=self.left.person, user_name=self.left.user_name)
         inside = tables.observed_memberships
