@@ -15,6 +15,7 @@ from scim_bridge.directory.catalogue import Catalogue
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.database import connect as connect_database
 from scim_bridge.directory.entries import record_write
+from scim_bridge.directory.ownership import Owners
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.seal_key import load_key
 from scim_bridge.directory.seals import Sealer
@@ -27,6 +28,7 @@ from scim_bridge.identity_center.doors import DoorName
 from scim_bridge.identity_center.rehearsal import RehearsedCenter, RehearsedSsoAdmin
 from scim_bridge.identity_center.store_center import StoreCenter
 from scim_bridge.metrics import Metrics, count_requests, page
+from scim_bridge.plan.authority import Authorities
 from scim_bridge.plan.changes import Change
 from scim_bridge.plan.grants import AccessChange
 from scim_bridge.plan.policy import Switches
@@ -247,6 +249,7 @@ def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None =
         written=_written(database, cuts, delivery, access_intents),
         restore_within=settings.deprovision.restore_within,
         nested=settings.groups.nested,
+        owners=Owners(database, Authorities.of(settings)),
         resolve=Catalogue(database, TARGET).grant,
         provisioning=lambda kind, id_: provisioning(database, Key(kind=kind, id=id_)),
     )

@@ -160,6 +160,24 @@ class Adopt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Authority:
+    """``[[authority]]``: which attributes of people a client owns, with others that list them."""
+
+    client: str
+    attributes: tuple[str, ...]
+    # What becomes of a write by somebody else: it is left out with a warning, or refused.
+    on_conflict: Literal["ignore", "refuse"] = "ignore"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matching:
+    """``[matching]``: by what the same person is known to several sources."""
+
+    # Any of "userName", "externalId", "employeeNumber" and "email". None: nobody is matched.
+    users: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Alerts:
     """``[alerts]``: who is told when something is failed, held, overdue or about to end."""
 
@@ -204,6 +222,9 @@ class Settings:
     drift: Drift = field(default_factory=Drift)
     adopt: Adopt = field(default_factory=Adopt)
     source: Source = field(default_factory=Source)
+    matching: Matching = field(default_factory=Matching)
     alerts: Alerts = field(default_factory=Alerts)
     audit: Audit = field(default_factory=Audit)
     log: Log = field(default_factory=Log)
+    # ``[[authority]]``: which attributes of people are whose.
+    authorities: tuple[Authority, ...] = ()
