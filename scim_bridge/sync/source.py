@@ -21,7 +21,7 @@ from scim_bridge.directory.actor import Actor, acting
 from scim_bridge.directory.database import Database, insert_or, now
 from scim_bridge.directory.kinds import kind_named
 from scim_bridge.directory.resources import Resources
-from scim_bridge.directory.takeover import ADOPTED, SOURCE
+from scim_bridge.directory.takeover import SOURCE
 from scim_bridge.plan.drift import Difference
 from scim_bridge.plan.matching import Clash, Match, Matching
 from scim_bridge.plan.state import Kind
@@ -36,8 +36,6 @@ from scim_bridge.sync.observed import Observations
 
 sourced, links, applied, observed = tables.sourced, tables.links, tables.applied, tables.observed
 
-# What the directory may take from Identity Center in the order of its parts: nobody is enabled
-# before those who left are known.
 _ACTING = Actor(name=SOURCE)
 # For how long the journal of what was taken over is kept, in seconds.
 KEEP_RUNS = 30 * 86_400.0
@@ -131,7 +129,7 @@ class Source:
             returning = [
                 row.id
                 for row in self._standings(was_active=False, is_active=True)
-                if self._last_left_by(row.id) == SOURCE
+                if self._last_left_by(row.id) in (SOURCE, None)
             ]
             for person in returning:
                 self.silent.set_active(person, active=True)
@@ -193,7 +191,10 @@ class Source:
             self.observations.write(key, attributes=last.attributes, echo=last.echo, active=active)
 
     def _last_left_by(self, person: str) -> str | None:
-        """Who deactivated somebody last. Whom a client deactivated nobody brings back here."""
+        """Who deactivated somebody last; None: they were inactive when they entered.
+
+        Whom a client deactivated nobody brings back here.
+        """
         left = [
             version.actor
             for version in history.versions(self.database, "user", person)
@@ -340,7 +341,7 @@ class Source:
 
     def _gave(self, origins: Any) -> bool:
         found = set(self.database.connection.scalars(origins))
-        return bool(found) and found <= {SOURCE, ADOPTED}
+        return found == {SOURCE}
 
 
 def entered(database: Database, target: str, key: Key) -> None:
@@ -350,6 +351,18 @@ def entered(database: Database, target: str, key: Key) -> None:
         .values(target=target, kind=key.kind, resource_id=key.id, at=now())
         .on_conflict_do_nothing()
     )
+
+
+def last_followed(database: Database) -> Mapping[str, int]:
+    """What the last extraction brought from the source, by what it was. Empty: there is none."""
+    with database.reading() as connection:
+        found: Mapping[str, int] | None = connection.scalar(
+            select(tables.runs.c.counts)
+            .where(tables.runs.c.kind == "source", tables.runs.c.outcome == "ok")
+            .order_by(tables.runs.c.id.desc())
+            .limit(1)
+        )
+    return found or {}
 
 
 def _of_resource(table: Any) -> Any:

@@ -109,7 +109,8 @@ class Subjects:
         return str(row.id)
 
     def _unlinked_group(self, row: Row[Any], key: Key) -> Group:
-        is_gone = self.observations.applied(key) is not None and self._is_sourced(key)
+        last = self.observations.applied(key)
+        is_gone = last is not None and last.active and self._is_sourced(key)
         return Group(
             id=row.id,
             external_id=self.external_id(row),

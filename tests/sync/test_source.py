@@ -108,6 +108,13 @@ def test_who_is_disabled_there_is_disabled_here_within_one_extraction(watched, s
     assert active(watched)["ada"] is True
     assert members(watched, "staff") == {"ada"}
 
+    sandbox.make_user("new", active=False)
+    watched.extract()
+    assert active(watched)["new"] is False
+    edit(sandbox, "new", active=True)
+    watched.extract()
+    assert active(watched)["new"] is True
+
     watched.directory.change_user(records(watched)["jane"].id, active=False)
     watched.directory.deliver()
     watched.age_everything()
@@ -216,8 +223,12 @@ def test_an_empty_source_is_an_error_and_not_a_mass_leaving(watched, sandbox):
     assert active(watched) == {"ada": True}
 
 
-def test_the_brake_holds_a_mass_leaving_until_an_operator_approves(assemble, sandbox):
-    """Meanwhile nobody is made anew or enabled there, though somebody writes to them."""
+@pytest.mark.parametrize("decision", ["approve", "reject"])
+def test_the_brake_holds_a_mass_leaving_until_an_operator_decides(assemble, sandbox, decision):
+    """Meanwhile nobody is made anew or enabled there, though somebody writes to them.
+
+    Approved, they are inactive; rejected, they stay, and are there again.
+    """
     directory: Directory = assemble(naming=Naming(is_source=True), safety=Safety())
     watched = watching(directory, sandbox, source=True)
     names = [f"person{number}" for number in range(16)]
@@ -241,10 +252,16 @@ def test_the_brake_holds_a_mass_leaving_until_an_operator_approves(assemble, san
     assert not any(sandbox.is_active(name) for name in names[4:7])
 
     (set_id,) = {loss.set_id for loss in held(directory)}
-    directory.decisions.approve(set_id)
+    getattr(directory.decisions, decision)(set_id)
     directory.deliver()
-    watched.extract("users")
+    for _ in range(2):
+        watched.extract("users")
 
-    assert {name for name, is_active in active(watched).items() if not is_active} == set(names[:7])
     assert held(directory) == []
-    assert sandbox.names() == set(names[4:])
+    if decision == "approve":
+        left += waiting
+    assert sorted(name for name, is_active in active(watched).items() if not is_active) == sorted(
+        left
+    )
+    stay = set(names) - set(left)
+    assert {name for name in sandbox.names() if sandbox.is_active(name)} == stay
