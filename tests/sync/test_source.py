@@ -1,5 +1,9 @@
 """Identity Center as a source: what another SCIM client does there comes to the directory."""
 
+import itertools
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -265,3 +269,125 @@ def test_the_brake_holds_a_mass_leaving_until_an_operator_decides(assemble, sand
     )
     stay = set(names) - set(left)
     assert {name for name in sandbox.names() if sandbox.is_active(name)} == stay
+
+
+@dataclass
+class Both:
+    """Somebody at Identity Center and a client of the bridge, who do anything in any order.
+
+    Each changes their own people; the client also puts everybody into its own groups.
+    """
+
+    watched: Watched
+    chance: random.Random
+    hand: list[str] = field(default_factory=list)
+    crews: list[str] = field(default_factory=list)
+    pushed: list[str] = field(default_factory=list)
+    teams: list[str] = field(default_factory=list)
+    serial: Iterator[int] = field(default_factory=itertools.count)
+
+    def act(self) -> None:
+        acts = [self.hire, self.hire, self.edit, self.switch, self.remove, self.remake]
+        acts += [self.crew, self.join, self.leave, self.push, self.change, self.team, self.move]
+        acts += [self.watched.extract, self.watched.extract, self.watched.directory.deliver]
+        self.chance.choice(acts)()
+
+    def rest(self) -> None:
+        """Until everything has come where it belongs."""
+        for _ in range(4):
+            self.watched.directory.make_everything_due()
+            self.watched.directory.deliver()
+            self.watched.age_everything()
+            self.watched.extract()
+
+    @property
+    def sandbox(self) -> Sandbox:
+        return self.watched.sandbox
+
+    def there(self) -> list[str]:
+        """One of the people made by hand who are there; none if there are none."""
+        there = sorted(set(self.hand) & self.sandbox.names())
+        return [self.chance.choice(there)] if there else []
+
+    def hire(self) -> None:
+        self.hand.append(f"h{next(self.serial)}")
+        self.sandbox.make_user(self.hand[-1])
+
+    def edit(self) -> None:
+        for name in self.there():
+            edit(self.sandbox, name, title=f"T{next(self.serial)}")
+
+    def switch(self) -> None:
+        for name in self.there():
+            edit(self.sandbox, name, active=self.chance.random() < 0.5)
+
+    def remove(self) -> None:
+        for name in self.there():
+            self.sandbox.remove_user(name)
+
+    def remake(self) -> None:
+        for name in self.there():
+            self.sandbox.remove_user(name)
+            self.sandbox.make_user(name)
+
+    def crew(self) -> None:
+        self.crews.append(f"g{next(self.serial)}")
+        self.sandbox.make_group(self.crews[-1], *self.there())
+
+    def join(self) -> None:
+        for name in self.there():
+            for group in self.crews[-2:]:
+                if name not in self.sandbox.members(group):
+                    self.sandbox.join(group, name)
+
+    def leave(self) -> None:
+        for group in self.crews[-2:]:
+            for name in sorted(self.sandbox.members(group))[:1]:
+                self.sandbox.leave(group, name)
+
+    def push(self) -> None:
+        self.pushed.append(self.watched.directory.add_user(f"c{next(self.serial)}"))
+
+    def change(self) -> None:
+        for user in self.pushed[-2:]:
+            self.watched.directory.change_user(user, active=self.chance.random() < 0.5)
+
+    def team(self) -> None:
+        team = self.watched.directory.add_group(f"k{next(self.serial)}", *self.pushed[:2])
+        self.teams.append(team)
+
+    def move(self) -> None:
+        people = [row.id for row in records(self.watched).values()]
+        for team in self.teams[-2:]:
+            if people:
+                change = self.chance.choice(["add", "remove"])
+                who = [self.chance.choice(people)]
+                self.watched.directory.change_members(team, **{change: who})
+
+
+@pytest.mark.parametrize("seed", [3, 7])
+def test_whatever_both_sides_do_it_comes_to_rest_and_goes_in_no_circle(watched, seed):
+    """Then another round makes no call and no version, and both sides agree on everybody."""
+    both = Both(watched=watched, chance=random.Random(seed))
+    for _ in range(30):
+        both.act()
+    both.rest()
+
+    versions = {name: row.version for name, row in records(watched).items()}
+    watched.sandbox.forget_calls()
+    watched.extract()
+    watched.directory.make_everything_due()
+    watched.directory.deliver()
+
+    assert calls(watched) == {}
+    assert versions == {name: row.version for name, row in records(watched).items()}
+    here = records(watched)
+    for user in watched.sandbox.state()["users"]:
+        name = user["userName"]
+        assert here[name].active == user["active"], name
+        assert here[name].document.get("title") == user.get("title"), name
+    gone = here.keys() - watched.sandbox.names()
+    assert not any(here[name].active for name in gone)
+    now_active = {name for name, row in here.items() if row.active}
+    for group in both.crews:
+        assert members(watched, group) & now_active == watched.sandbox.members(group) & now_active
