@@ -62,22 +62,24 @@ def movements(database: Database, *, since: float, until: float = math.inf) -> S
         names = _Names.read(database)
         found = [
             one
-            for person in _people(database, since, until)
-            for one in _of(database, person, names, since=since, until=until)
+            for person, entries in _entries(database, since).items()
+            if any(_moves(entry, until) for entry in entries)
+            for one in _of(database, person, entries, names, since=since, until=until)
         ]
     return sorted(found, key=lambda one: (one.user_name, one.asked.at if one.asked else math.inf))
 
 
-def _people(database: Database, since: float, until: float) -> list[str]:
-    """Everybody about whom something was recorded in the period."""
-    columns = tables.audit.c
-    rows = database.connection.scalars(
-        select(columns.resource_id)
-        .where(columns.at >= since, columns.at < until, columns.kind == "user")
-        .where(columns.action.in_([*_CALLS, *_PERSONAL]), columns.resource_id.is_not(None))
-        .distinct()
-    )
-    return sorted(row for row in rows if row is not None)
+def _entries(database: Database, since: float) -> Mapping[str, list[Entry]]:
+    """What was recorded of each person since then: what reached Identity Center, also later."""
+    found: dict[str, list[Entry]] = {}
+    for entry in trail(database, since=since):
+        if entry.kind == "user" and entry.resource_id is not None:
+            found.setdefault(entry.resource_id, []).append(entry)
+    return found
+
+
+def _moves(entry: Entry, until: float) -> bool:
+    return entry.action in (*_CALLS, *_PERSONAL) and entry.time.timestamp() < until
 
 
 _PERSONAL = (
@@ -91,21 +93,29 @@ _PERSONAL = (
 
 
 def _of(
-    database: Database, person: str, names: "_Names", *, since: float, until: float
+    database: Database,
+    person: str,
+    entries: Sequence[Entry],
+    names: "_Names",
+    *,
+    since: float,
+    until: float,
 ) -> Iterator[Movement]:
-    moves = list(moves_of(database, person))
-    entries = list(trail(database, resource_id=person, since=since))
-    leavings = offboardings(database, [person], since=since, until=until)
-    joinings = [one for one in moves if one.is_active and since <= one.at < until]
+    versions = history.versions(database, "user", person)
+    moves = [one for one in moves_of(person, versions) if since <= one.at < until]
+    leavings: Sequence[Offboarding] = ()
+    if not all(one.is_active for one in moves):
+        leavings = offboardings(database, [person], since=since, until=until)
+    joinings = [one for one in moves if one.is_active]
     user_name = names.people.get(person, person)
     for joining in joinings:
         yield _joined(joining, entries)
     for leaving in leavings:
         yield from _left(leaving)
-    yield from _changed_job(database, person, user_name, since=since, until=until)
+    yield from _changed_job(person, user_name, versions, since=since, until=until)
     for entry in entries:
         at = entry.time.timestamp()
-        if entry.resource_id != person or entry.action not in _CALLS or at >= until:
+        if entry.action not in _CALLS or at >= until:
             continue
         if entry.action in _TAKES and any(_belongs(at, one) for one in leavings):
             continue
@@ -166,9 +176,9 @@ def described(one: Holding) -> str:
 
 
 def _changed_job(
-    database: Database, person: str, user_name: str, *, since: float, until: float
+    person: str, user_name: str, versions: Iterable[history.Version], *, since: float, until: float
 ) -> Iterator[Movement]:
-    for version in history.versions(database, "user", person):
+    for version in versions:
         before, after = version.before, version.after
         if not since <= version.at < until or before is None or after is None:
             continue

@@ -107,7 +107,12 @@ def offboardings(
     """Each time that a person left in a period, by the ids of all their records."""
     with database.reading():
         moves = sorted(
-            (move for one in records for move in moves_of(database, one)), key=lambda one: one.at
+            (
+                move
+                for one in records
+                for move in moves_of(one, history.versions(database, "user", one))
+            ),
+            key=lambda one: one.at,
         )
         return [
             _Leaver(database, left, next((one for one in moves if one.at > left.at), None)).told()
@@ -130,9 +135,9 @@ class Move:
     asked: Asked
 
 
-def moves_of(database: Database, person: str) -> Iterator[Move]:
-    """When a record became active and inactive."""
-    for version in history.versions(database, "user", person):
+def moves_of(person: str, versions: Iterable[history.Version]) -> Iterator[Move]:
+    """When a record with these versions became active and inactive."""
+    for version in versions:
         before, after = version.before or {}, version.after or {}
         is_active = version.after is not None and after.get("active") is not False
         was_active = version.before is not None and before.get("active") is not False
