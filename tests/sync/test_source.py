@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -287,6 +287,7 @@ class Both:
     serial: Iterator[int] = field(default_factory=itertools.count)
 
     def act(self) -> None:
+        acts: list[Callable[[], Any]]
         acts = [self.hire, self.hire, self.edit, self.switch, self.remove, self.remake]
         acts += [self.crew, self.join, self.leave, self.push, self.change, self.team, self.move]
         acts += [self.watched.extract, self.watched.extract, self.watched.directory.deliver]
