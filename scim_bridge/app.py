@@ -15,6 +15,7 @@ from scim_bridge.directory.catalogue import Catalogue
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.database import connect as connect_database
 from scim_bridge.directory.entries import record_write
+from scim_bridge.directory.ownership import Owners
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.rulebook import FileWatch, Rulebook
 from scim_bridge.directory.ruling import Ruling
@@ -30,6 +31,7 @@ from scim_bridge.identity_center.rehearsal import RehearsedCenter, RehearsedSsoA
 from scim_bridge.identity_center.store_center import StoreCenter
 from scim_bridge.lifecycle.rule_file import RuleFiles
 from scim_bridge.metrics import Metrics, count_requests, page
+from scim_bridge.plan.authority import Authorities
 from scim_bridge.plan.changes import Change
 from scim_bridge.plan.grants import AccessChange
 from scim_bridge.plan.policy import Switches
@@ -260,6 +262,7 @@ def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None =
         written=_written(database, cuts, delivery, access_intents, ruling),
         restore_within=settings.deprovision.restore_within,
         nested=settings.groups.nested,
+        owners=Owners(database, Authorities.of(settings)),
         resolve=Catalogue(database, TARGET).grant,
         provisioning=lambda kind, id_: provisioning(database, Key(kind=kind, id=id_)),
     )
@@ -319,6 +322,8 @@ def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None =
             marks=marks,
             access_marks=access_marks,
             resources=resources,
+            held=held,
+            written=_recorded(database, cuts),
         ),
     )
 
@@ -368,6 +373,7 @@ def _planning(
         external_id=settings.users.external_id,
         when_deleted=settings.groups.delete,
         abilities=abilities,
+        is_source=settings.source.enabled,
     )
     switches = Switches(create=settings.users.create, update=settings.users.update)
     return Planning(
@@ -388,6 +394,16 @@ def _written(
             delivery.written(write)
         access.written(write)
         ruling.written(write)
+
+    return written
+
+
+def _recorded(database: Database, cuts: Cuts) -> Callable[[Write], None]:
+    """Who is told of what Identity Center itself has already, where it is a source."""
+
+    def written(write: Write) -> None:
+        record_write(database, write)
+        cuts.written(write)
 
     return written
 

@@ -45,7 +45,7 @@ COMMANDS = {
     "probe": Listed("probe", "Find out what AWS does where it documents nothing."),
     "purge": Listed("purge", "Erase a person for good, on request."),
     "reactivate": Listed("reactivate", "Give a person their access back."),
-    "report": Listed("report", "Write a page for the auditor."),
+    "report": Listed("report", "Write reports for an auditor: who left, came and moved."),
     "restore": Listed("restore", "Put the directory back to a backup."),
     "resume": Listed("resume", "Let delivery go on."),
     "rules": Listed("rules", "Say what people get by rules of joining, moving and leaving."),

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from scim_bridge.cli.invocation import Invocation, advise, audited, pass_invocation
 from scim_bridge.cli.names import printable
-from scim_bridge.cli.output import day, json_option, print_json, print_table, when
+from scim_bridge.cli.output import day, harmless, json_option, print_json, print_table, when
 from scim_bridge.cli.parameters import PointInTime
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.erasure import records_of
@@ -227,11 +227,6 @@ def _print_csv(found: Sequence[Holding], allowed: dict[str, Any]) -> None:
         policies = allowed.get(one.permission_set)
         more = [_in_words(policies) if policies else ""] if allowed else []
         sheet.writerow([harmless(cell) for cell in (*_row(one), _loss(one) or "-", *more)])
-
-
-def harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula: clients choose names."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t")) and cell != "-" else cell
 
 
 def _row(one: Holding) -> tuple[str, ...]:

@@ -35,17 +35,19 @@ def show(invocation: Invocation, *, as_json: bool) -> None:
         for section, values in masked(loaded.settings).items()
         for key, value in values.items()
     }
+    origins = dict(loaded.origins)
+    for place, one in enumerate(loaded.settings.authorities, start=1):
+        name = f"authority {place}"
+        settings[name] = f"{one.client}: {', '.join(one.attributes)} ({one.on_conflict})"
+        origins[name] = str(loaded.file)
     if as_json:
         print_json(
-            {
-                name: {"value": value, "from": loaded.origins[name]}
-                for name, value in settings.items()
-            }
+            {name: {"value": value, "from": origins[name]} for name, value in settings.items()}
         )
         return
-    rows = [(name, _shown(value), loaded.origins[name]) for name, value in settings.items()]
+    rows = [(name, _shown(value), origins[name]) for name, value in settings.items()]
     print_table(("setting", "value", "from"), rows)
-    if set(loaded.origins.values()) == {DEFAULT}:
+    if set(origins.values()) == {DEFAULT}:
         click.echo("\nNothing is set: see deploy/settings.example.toml for what can be.")
 
 

@@ -86,6 +86,7 @@ def _of_directory(settings: Settings) -> Iterator[Finding]:
             yield _of_writing(database, settings)
             yield _tried("audit key", lambda: _key(settings, database))
             yield _of_clients(database)
+            yield from _of_sources(database, settings)
             yield from _of_nestings(database, settings)
             yield from _of_extraction(database, settings)
     except DatabaseUnavailable as error:
@@ -153,6 +154,21 @@ def _of_clients(database: Database) -> Finding:
         return Finding(what="clients", state="ok", said=", ".join(live))
     said = "nobody has a token yet: `scim-bridge client add NAME` makes one"
     return Finding(what="clients", state="warning", said=said)
+
+
+def _of_sources(database: Database, settings: Settings) -> Iterator[Finding]:
+    """An attribute that nobody may write is stuck; a source that is never read is none."""
+    live = {client.name for client in registrations(database) if client.revoked is None}
+    for one in settings.authorities:
+        if one.client not in live:
+            said = (
+                f"{', '.join(one.attributes)} belong to {one.client!r}, and there is no such "
+                "client: nobody else may write them. `scim-bridge client add` it, or name another"
+            )
+            yield Finding(what="authority", state="warning", said=said)
+    if settings.source.enabled and not settings.extraction.interval:
+        said = "[source] is enabled and nothing is read: set [extraction] interval"
+        yield Finding(what="source", state="wrong", said=said)
 
 
 def _of_identity_center(whole: Settings) -> Iterator[Finding]:

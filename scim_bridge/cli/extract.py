@@ -1,6 +1,6 @@
 """`extract`: read Identity Center again, completely, now."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,11 +11,12 @@ from rich.progress import TaskID
 
 from scim_bridge.app import Bridge
 from scim_bridge.cli.assembled import assembled
-from scim_bridge.cli.invocation import Invocation, audited, pass_invocation
+from scim_bridge.cli.invocation import Invocation, advise, audited, pass_invocation
 from scim_bridge.cli.names import printable
 from scim_bridge.cli.output import json_option, print_json, print_table
 from scim_bridge.errors import OperatorError
 from scim_bridge.sync.extraction import KINDS, Extracted, ExtractionKind, Report
+from scim_bridge.sync.source import last_followed
 from scim_bridge.sync.watch import Watch
 
 
@@ -55,12 +56,27 @@ def command(
       scim-bridge extract --kind users --kind groups
     """
     with assembled(invocation.settings()) as bridge:
-        results = extracted(watch_of(bridge), kinds or KINDS, believe=believe, quiet=as_json)
+        watch = watch_of(bridge)
+        results = extracted(watch, kinds or KINDS, believe=believe, quiet=as_json)
+        followed = last_followed(bridge.database) if watch.source else {}
     if as_json:
-        print_json({"extractions": [as_dict(one) for one in results]})
+        source = {"source": dict(followed)} if followed else {}
+        print_json({"extractions": [as_dict(one) for one in results], **source})
     else:
         print_results(results)
+        if followed:
+            _print_followed(followed)
     context.exit(0 if all(one.ending == "ok" for one in results) else 1)
+
+
+def _print_followed(followed: Mapping[str, int]) -> None:
+    """What the directory took over, and where what it did not take is told."""
+    told = ", ".join(f"{count} {name}" for name, count in followed.items() if name != "clashes")
+    click.echo(f"Taken over from Identity Center, which is a source: {told}.")
+    if followed.get("held"):
+        click.echo(advise("The brake holds who left: scim-bridge status"))
+    if followed.get("clashes"):
+        click.echo(advise(f"{followed['clashes']} cannot be taken over: scim-bridge adopt"))
 
 
 def watch_of(bridge: Bridge) -> Watch:

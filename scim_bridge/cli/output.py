@@ -51,6 +51,11 @@ def print_wrapped(text: str, *, indent: str = "") -> None:
         click.echo(line)
 
 
+def harmless(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: clients choose names."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t")) and cell != "-" else cell
+
+
 def when(seconds: float | None) -> str | None:
     """A time as JSON has it, RFC 3339 in UTC."""
     return None if seconds is None else _utc(seconds).isoformat(timespec="seconds")

@@ -1,204 +1,270 @@
-"""`report`: a page for the auditor."""
+"""`report`: pages for an auditor. Who left, came and moved, and when was it so at the target?"""
 
 import csv
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 
-from scim_bridge.cli.access import harmless, person_named
 from scim_bridge.cli.invocation import Invocation, pass_invocation
-from scim_bridge.cli.names import group_names, printable, user_names
-from scim_bridge.cli.output import day, json_option, print_json, when
+from scim_bridge.cli.names import printable
+from scim_bridge.cli.output import day, harmless, json_option, print_json, when
 from scim_bridge.cli.parameters import PointInTime
-from scim_bridge.directory.trail import trail
-from scim_bridge.sync.holdings import Holding
-from scim_bridge.sync.movements import Movement, movements
-from scim_bridge.sync.offboarding import Gone, Loss, Offboarding
-from scim_bridge.sync.offboarding import offboarding as offboarded
+from scim_bridge.directory.erasure import records_of
+from scim_bridge.errors import OperatorError
+from scim_bridge.sync.movements import Movement, described, movements
+from scim_bridge.sync.offboarding import Asked, Call, Ended, Offboarding, offboarding
+
+_COLUMNS = ("who", "user", "what", "asked", "by", "request", "done", "AWS requests", "state")
+_TITLES = {"joiner": "Joiners", "mover": "Movers", "leaver": "Leavers"}
 
 
 @click.group()
 def command() -> None:
-    """Write a page for the auditor.
+    """Write reports for an auditor, from the record.
+
+    \b
+    Examples:
+      scim-bridge report offboarding jane@example.com > jane.md
+      scim-bridge report joiners-movers-leavers --since 30d --csv > november.csv
+    """
+
+
+@command.command("offboarding")
+@click.argument("user")
+@json_option
+@pass_invocation
+def show_offboarding(invocation: Invocation, *, user: str, as_json: bool) -> None:
+    """One page on how USER (a userName) left: each access, when it was to go, when it was gone.
+
+    In Markdown. What they had when they left, or lost in the day before; the calls that took it
+    away with AWS's ids; and what Identity Center was last seen to hold all the same.
 
     \b
     Example:
       scim-bridge report offboarding jane@example.com
-      scim-bridge report joiners-movers-leavers --since 30d --csv
-    """
-
-
-@command.command()
-@click.argument("user")
-@json_option
-@pass_invocation
-def offboarding(invocation: Invocation, *, user: str, as_json: bool) -> None:
-    """Say how USER (a userName) left: each access they had, when it was asked to go and was gone.
-
-    A page in Markdown, with the ids of the requests.
-
-    \b
-    Example:
-      scim-bridge report offboarding jane@example.com > jane.md
     """
     with invocation.database() as database:
-        found = offboarded(database, person_named(database, user))
+        records = records_of(database, user)
+        if not records:
+            raise OperatorError(f"the directory has no user {user!r}, and had none")
+        found = offboarding(database, records)
+    if found is None:
+        raise OperatorError(f"{user!r} never left: they were never deactivated or deleted")
     if as_json:
-        print_json(_as_dict(found))
+        print_json(_offboarding_as_dict(found))
     else:
-        for line in _page(found):
-            click.echo(line)
+        _print_offboarding(found)
 
 
 @command.command("joiners-movers-leavers")
-@click.option(
-    "--since", type=PointInTime(), required=True, help="From then on: 2026-11-24, or 30d."
-)
-@click.option("--until", type=PointInTime(), help="Up to then, not included; otherwise now.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print a sheet.")
+@click.option("--since", type=PointInTime(), required=True, help="2026-11-01, or 30d ago.")
+@click.option("--until", type=PointInTime(), help="Not included; up to now without it.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print one row for each change.")
 @json_option
 @pass_invocation
-def joiners_movers_leavers(
+def show_movements(
     invocation: Invocation, *, since: float, until: float | None, as_csv: bool, as_json: bool
 ) -> None:
-    """Say who joined, moved and left, by whom, and what they gained and lost by it.
+    """Who came, who changed jobs and who left in a period, and when it reached Identity Center.
+
+    In Markdown. Of leavers, each access as `report offboarding` tells it. What a group is
+    entitled to is nobody's movement, and is not listed: scim-bridge audit has it.
 
     \b
     Example:
-      scim-bridge report joiners-movers-leavers --since 30d --csv > november.csv
+      scim-bridge report joiners-movers-leavers --since 2026-11-01 --until 2026-12-01
     """
     with invocation.database() as database:
-        found = list(movements(trail(database, since=since, until=until)))
-        names = user_names(database, {one.person for one in found})
-        named = {what for one in found for what in (*one.gained, *one.lost)}
-        rows = [_movement(one, names, group_names(database, named)) for one in found]
+        period = {"since": since} if until is None else {"since": since, "until": until}
+        found = movements(database, **period)
     if as_json:
-        print_json(rows)
+        print_json([_movement_as_dict(one) for one in found])
     elif as_csv:
-        _print_csv(rows)
+        sheet = csv.writer(sys.stdout)
+        sheet.writerow(_COLUMNS)
+        sheet.writerows([harmless(cell) for cell in _cells(one)] for one in found)
     else:
-        for line in _table(rows):
-            click.echo(line)
+        _print_movements(found, since=since, until=until)
 
 
-_COLUMNS = ("when", "event", "user", "by", "request", "rules", "gained", "lost")
+# -- One person -------------------------------------------------------------
 
 
-def _movement(one: Movement, names: Mapping[str, str], groups: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "when": when(one.at),
-        "event": one.event,
-        "user": names.get(one.person, one.person),
-        "by": one.by,
-        "request": one.request_id,
-        "rules": sorted(one.rules),
-        "gained": sorted(groups.get(what, what) for what in one.gained),
-        "lost": sorted(groups.get(what, what) for what in one.lost),
-    }
+def _print_offboarding(found: Offboarding) -> None:
+    click.echo(f"# Offboarding of {_text(found.user_name)}\n")
+    for line in _summary(found):
+        click.echo(f"- {line}")
+    click.echo("\n## Access\n")
+    _print_markdown(
+        ("access", "given by", "to go since", "asked by", "gone", "AWS requests", "state"),
+        [_access_row(one) for one in found.accesses],
+        empty="They had no access.",
+    )
+    click.echo("\n## What is still there\n")
+    for line in _leftovers(found):
+        click.echo(f"- {line}")
 
 
-def _plain(value: Any) -> str:
-    """A value as a cell has it."""
-    if isinstance(value, list):
-        return "; ".join(map(printable, value))
-    return "" if value is None else printable(str(value))
+def _summary(found: Offboarding) -> Iterable[str]:
+    yield f"Left: {day(found.left.at)}, asked by {_asked_by(found.left)}"
+    if found.deleted_at is not None:
+        yield f"Record deleted: {day(found.deleted_at)}"
+    yield f"Disabled at Identity Center: {_called(found.disabled, never='no call disabled them')}"
+    if found.returned is not None:
+        yield f"Came back: {day(found.returned.at)}, asked by {_asked_by(found.returned)}"
+    if found.sessions_until is not None:
+        yield f"Sessions that were begun before may live until {day(found.sessions_until)}"
+    yield f"All gone: {day(found.gone_at, never='no, or not recorded')}"
+    yield f"Id in the directory: {found.person}"
 
 
-def _print_csv(rows: Iterable[Mapping[str, Any]]) -> None:
-    sheet = csv.writer(sys.stdout)
-    sheet.writerow(_COLUMNS)
-    for row in rows:
-        sheet.writerow([harmless(_plain(row[name])) for name in _COLUMNS])
-
-
-def _table(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    yield f"| {' | '.join(_COLUMNS)} |"
-    yield f"|{' --- |' * len(_COLUMNS)}"
-    for row in rows:
-        yield f"| {' | '.join(_cell(_plain(row[name])) for name in _COLUMNS)} |"
-
-
-def _page(found: Offboarding) -> Iterator[str]:
-    yield f"# Offboarding of {_cell(found.user_name)}"
-    yield ""
-    yield f"- Left: {found.how} on {day(found.at)} by {_cell(found.by)}, {_asked(found)}"
-    yield f"- Disabled at Identity Center: {_gone(found.disabled)}"
-    if found.is_back:
-        yield "- They are active again."
-    yield ""
-    if not found.losses:
-        yield "They held no access."
-        return
-    yield "| access | through | given by | since | asked to go | gone |"
-    yield "| --- | --- | --- | --- | --- | --- |"
-    for one in found.losses:
-        held = one.held
-        cells = (
-            _what(held),
-            held.group or "directly",
-            held.member_by or held.origin,
-            day(held.since),
-            day(found.at),
-            _gone(one.gone),
+def _leftovers(found: Offboarding) -> Iterable[str]:
+    if found.returned is None and found.enabled_there:
+        yield "**The person is still enabled at Identity Center.**"
+    for one in found.still_there:
+        yield f"**{_text(described(one.access))}**: {_state(one)}"
+    unknown = sum(one.state == "unknown" for one in found.accesses)
+    if unknown:
+        yield (
+            f"{unknown} of the accesses above were taken by no recorded call. They are not seen at "
+            "Identity Center: they never arrived there, or somebody else took them away."
         )
-        yield f"| {' | '.join(map(_cell, cells))} |"
+    if found.returned is not None:
+        yield "The person came back: what they hold now is told by `scim-bridge access`."
+    elif found.is_complete:
+        yield "Nothing, as far as Identity Center was last seen."
 
 
-def _asked(found: Offboarding) -> str:
-    return f"request {found.request_id}" if found.request_id else "without a request"
+def _access_row(one: Ended) -> Sequence[str]:
+    return (
+        described(one.access),
+        one.access.origin or one.access.member_by or "-",
+        day(one.asked.at) if one.asked else "-",
+        one.asked.by if one.asked else "-",
+        day(one.call.at) if one.call else "-",
+        " ".join(one.call.request_ids) if one.call else "-",
+        _state(one),
+    )
 
 
-def _gone(gone: Gone | None) -> str:
-    if gone is None:
-        return "not confirmed"
-    request = f", request {gone.request_id}" if gone.request_id else ""
-    return f"{day(gone.at.timestamp())}{request}"
+def _state(one: Ended) -> str:
+    if one.loss is None:
+        return one.state
+    held = f" in set {one.loss.held_in}" if one.loss.held_in else ""
+    return f"{one.state}, its loss is {one.loss.state}{held}"
 
 
-def _what(held: Holding) -> str:
-    if held.application:
-        return f"application {held.application}"
-    if held.account:
-        return f"{held.permission_set} in account {held.account}"
-    return f"group {held.group}"
+def _asked_by(asked: Asked) -> str:
+    request = f" in request {asked.request_id}" if asked.request_id else ""
+    return f"{_text(asked.by)}{request}"
 
 
-def _cell(text: str) -> str:
-    """Clients choose names: none ends a cell of the table."""
-    return printable(text).replace("|", "\\|")
+def _called(call: Call | None, *, never: str) -> str:
+    if call is None:
+        return never
+    ids = ", ".join(call.request_ids)
+    return f"{day(call.at)} (AWS request {ids})" if ids else day(call.at)
 
 
-def _as_dict(found: Offboarding) -> dict[str, Any]:
+def _offboarding_as_dict(found: Offboarding) -> dict[str, Any]:
     return {
-        "user": found.user_name,
-        "how": found.how,
-        "left": when(found.at),
-        "by": found.by,
-        "request": found.request_id,
-        "disabled": _gone_as_dict(found.disabled),
-        "is_back": found.is_back,
-        "access": [_loss_as_dict(one, found) for one in found.losses],
+        "person": found.person,
+        "userName": found.user_name,
+        "left": _asked_as_dict(found.left),
+        "deleted": when(found.deleted_at),
+        "disabled": _call_as_dict(found.disabled),
+        "enabledAtIdentityCenter": found.enabled_there,
+        "sessionsMayLiveUntil": when(found.sessions_until),
+        "returned": _asked_as_dict(found.returned),
+        "allGone": when(found.gone_at),
+        "isComplete": found.is_complete,
+        "accesses": [
+            {
+                "access": described(one.access),
+                "group": one.access.group or None,
+                "account": one.access.account or None,
+                "permissionSet": one.access.permission_set or None,
+                "application": one.access.application or None,
+                "origin": one.access.origin or None,
+                "memberBy": one.access.member_by or None,
+                "asked": _asked_as_dict(one.asked),
+                "gone": _call_as_dict(one.call),
+                "state": one.state,
+                "loss": one.loss.state if one.loss else None,
+                "heldIn": (one.loss.held_in if one.loss else "") or None,
+            }
+            for one in found.accesses
+        ],
     }
 
 
-def _loss_as_dict(one: Loss, found: Offboarding) -> dict[str, Any]:
-    held = one.held
+# -- A period ---------------------------------------------------------------
+
+
+def _print_movements(found: Sequence[Movement], *, since: float, until: float | None) -> None:
+    end = day(until, never="now")
+    click.echo(f"# Joiners, movers and leavers from {day(since)} to {end}")
+    for who, title in _TITLES.items():
+        some = [one for one in found if one.who == who]
+        people = len({one.person for one in some})
+        click.echo(f"\n## {title}: {people}\n")
+        _print_markdown(_COLUMNS[1:], [_cells(one)[1:] for one in some], empty="Nobody.")
+
+
+def _cells(one: Movement) -> Sequence[str]:
+    return (
+        one.who,
+        one.user_name,
+        one.what,
+        day(one.asked.at) if one.asked else "-",
+        one.asked.by if one.asked else "-",
+        (one.asked.request_id if one.asked else None) or "-",
+        day(one.call.at) if one.call else "-",
+        " ".join(one.call.request_ids) if one.call else "-",
+        one.state,
+    )
+
+
+def _movement_as_dict(one: Movement) -> dict[str, Any]:
     return {
-        "account": held.account or None,
-        "permission_set": held.permission_set or None,
-        "application": held.application or None,
-        "group": held.group or None,
-        "given_by": held.origin or None,
-        "member_by": held.member_by or None,
-        "since": when(held.since),
-        "asked": when(found.at),
-        "gone": _gone_as_dict(one.gone),
+        "who": one.who,
+        "person": one.person,
+        "userName": one.user_name,
+        "what": one.what,
+        "asked": _asked_as_dict(one.asked),
+        "done": _call_as_dict(one.call),
+        "state": one.state,
     }
 
 
-def _gone_as_dict(gone: Gone | None) -> dict[str, Any] | None:
-    if gone is None:
+# -- Both -------------------------------------------------------------------
+
+
+def _asked_as_dict(asked: Asked | None) -> dict[str, Any] | None:
+    if asked is None:
         return None
-    return {"at": when(gone.at.timestamp()), "request": gone.request_id}
+    return {"at": when(asked.at), "by": asked.by, "request": asked.request_id}
+
+
+def _call_as_dict(call: Call | None) -> dict[str, Any] | None:
+    return None if call is None else {"at": when(call.at), "awsRequests": list(call.request_ids)}
+
+
+def _print_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
+    if not rows:
+        click.echo(empty)
+        return
+    click.echo(f"| {' | '.join(columns)} |")
+    click.echo(f"|{' --- |' * len(columns)}")
+    for row in rows:
+        click.echo(f"| {' | '.join(map(_text, row))} |")
+
+
+def _text(text: str) -> str:
+    """Clients choose names: none is taken for a column, a link or HTML."""
+    safe = printable(text)
+    for letter in "\\|`*_[]<>#":
+        safe = safe.replace(letter, f"\\{letter}")
+    return safe

@@ -68,6 +68,7 @@ from scim_bridge.directory.documents import Document, document_of, grants_of, is
 from scim_bridge.directory.entitlements import NamedGrant, Stated, named_by_arn
 from scim_bridge.directory.kinds import GROUP, USER, Kind, kind_named, kind_of
 from scim_bridge.directory.memberships import NO_MOVES, Moves
+from scim_bridge.directory.ownership import Owners
 from scim_bridge.directory.pages import Order, Page, page_by_cursor, page_by_index
 from scim_bridge.directory.plain_searches import PlainSearch, plain_search
 from scim_bridge.directory.prepared import Prepared
@@ -163,6 +164,7 @@ class Resources(ScimStorage):
         nested: NestedGroups = "skip",
         resolve: Resolve = by_arn,
         provisioning: Provisioning = unprovisioned,
+        owners: Owners | None = None,
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = _uuid,
     ) -> None:
@@ -173,6 +175,7 @@ class Resources(ScimStorage):
         self.nested = nested
         self.resolve = resolve
         self.provisioning = provisioning
+        self.owners = owners or Owners(database)
         self.clock = clock
         self.new_id = new_id
 
@@ -469,6 +472,8 @@ class Resources(ScimStorage):
         document, grants = document_of(resource), grants_of(resource)
         with self.database.transaction():
             at, resource_id = self._now(), self.new_id()
+            if kind is USER:
+                document = self.owners.settle(resource_id, None, document, states_all=True)
             self._insert(kind, resource_id, document, at)
             moves, turn = NO_MOVES, NO_TURN
             if kind is GROUP:
@@ -501,6 +506,7 @@ class Resources(ScimStorage):
         members: MemberList = "given",
         named: Sequence[str] = (),
         stated: Stated | None = None,
+        states_all: bool = True,
     ) -> Resource[Any]:
         """Replace a resource's document, and make a group's members those of `resource`.
 
@@ -514,6 +520,7 @@ class Resources(ScimStorage):
                 members=members,
                 named=named,
                 stated=stated,
+                states_all=states_all,
             )
             return self.get(resource_type, cast(str, resource.id))
 
@@ -526,6 +533,7 @@ class Resources(ScimStorage):
         members: MemberList = "given",
         named: Sequence[str] = (),
         stated: Stated | None = None,
+        states_all: bool = True,
     ) -> None:
         """The same, without reading what it has become.
 
@@ -534,10 +542,11 @@ class Resources(ScimStorage):
         also reports whom the client `named` for removal, members or not.
 
         `stated`: the grants the client states. None leaves them as they are, whatever `resource`
-        holds.
+        holds. `states_all`: what is not in the resource was left out, and not taken away (a PUT).
 
         Raises `NotFoundException`, `PreconditionFailedException`, `UniquenessException` naming the
-        attribute, and `InvalidValueException` for a member that is neither a live user nor a live
+        attribute, `ForbiddenException` for what is another source's, and
+        `InvalidValueException` for a member that is neither a live user nor a live
         group.
         """
         kind = kind_of(resource_type)
@@ -546,6 +555,8 @@ class Resources(ScimStorage):
             row = self._row(kind, resource.id, locked=True)
             _expect(row, expected_version)
             at, moves = self._now(), NO_MOVES
+            if kind is USER:
+                document = self.owners.settle(row.id, row.document, document, states_all=states_all)
             if kind is GROUP and members != "kept":
                 moves = self._rosters.replace(row.id, _member_ids(resource), at)
             self._rewrite(
@@ -568,9 +579,11 @@ class Resources(ScimStorage):
     ) -> None:
         """End a resource and its memberships. The row and the history stay.
 
-        Raises `NotFoundException` and `PreconditionFailedException`.
+        Raises `NotFoundException`, `PreconditionFailedException` and `ForbiddenException`.
         """
         kind = kind_of(resource_type)
+        if kind is USER:
+            self.owners.refuse_deletion()
         with self.database.transaction():
             row = self._row(kind, resource_id, locked=True)
             _expect(row, expected_version)

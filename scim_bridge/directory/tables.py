@@ -277,6 +277,16 @@ links = Table(
     Index("uq_links_target_id", "target", "kind", "target_id", unique=True),
 )
 
+# Which users and groups entered the directory from a target that is a source.
+sourced = Table(
+    "sourced",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("resource_id", String(36), primary_key=True),
+    Column("at", Float, nullable=False),
+)
+
 # What the bridge last wrote, by resource, and how the target echoed it.
 applied = Table(
     "applied",

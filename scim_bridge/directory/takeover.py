@@ -14,18 +14,27 @@ from scim_bridge.plan.state import Kind
 
 # The origin of what was found at a target. Any client may take it away.
 ADOPTED = "adopted"
+# The origin of what follows Identity Center where it is a source, and who acts then.
+SOURCE = "source:identity-center"
 
 _CURRENT = assignments.c.valid_to.is_(None)
 
 
-def begin_grants(database: Database, kind: Kind, resource_id: str, grants: Iterable[Grant]) -> None:
+def begin_grants(
+    database: Database,
+    kind: Kind,
+    resource_id: str,
+    grants: Iterable[Grant],
+    *,
+    origin: str = ADOPTED,
+) -> None:
     """Entitle a resource to grants that it holds, in the caller's transaction."""
     for grant in sorted(set(grants), key=str):
         database.connection.execute(
             insert(assignments).values(
                 kind=kind,
                 resource_id=resource_id,
-                origin=ADOPTED,
+                origin=origin,
                 valid_from=time.time(),
                 **_columns(grant),
             )

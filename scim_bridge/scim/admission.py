@@ -6,7 +6,7 @@ not acceptable, the deactivation alone is let in, and the caller is told what wa
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 from scim2_models import (
@@ -47,6 +47,8 @@ class Admitted:
     deactivates: bool = False
     # The attributes a deactivation came with that were left out.
     ignored: tuple[str, ...] = ()
+    # Whether what is not in the resource was left out, and not taken away (a PUT).
+    states_all: bool = False
 
 
 class Admission:
@@ -74,7 +76,7 @@ class Admission:
 
         A value left out is unassigned, except ``active``: only an explicit value changes it.
         """
-        return self._change(before, after, partial=False)
+        return replace(self._change(before, after, partial=False), states_all=True)
 
     def patch(self, before: Resource[Any], after: Resource[Any]) -> Admitted:
         """Check what a PATCH makes of a resource (RFC 7644, section 3.5.2).

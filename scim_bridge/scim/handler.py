@@ -37,12 +37,14 @@ from sqlalchemy import Row
 
 from scim_bridge.directory import audit, texts
 from scim_bridge.directory.audit import Action
-from scim_bridge.directory.documents import grants_of
+from scim_bridge.directory.documents import document_of, grants_of
 from scim_bridge.directory.entitlements import Stated, extension_of
 from scim_bridge.directory.kinds import kind_of
+from scim_bridge.directory.ownership import same_people
 from scim_bridge.directory.representation import etag, etag_of
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.texts import Stored
+from scim_bridge.plan.authority import merged
 from scim_bridge.scim.admission import Admitted, deactivation
 from scim_bridge.scim.authentication import caller
 from scim_bridge.scim.bulk import CircleBroken, Plan, Step, broken_at
@@ -419,11 +421,51 @@ class Handler(ScimHandler):
 
     def _insert(self, resource_type: ResourceType, resource: Resource[Any]) -> str:
         admitted = self.service.admission.creation(resource)
+        if not _is_group(resource_type) and (known := self._known(admitted)):
+            joined = self._join(resource_type, known, admitted)
+            self._audit_dropped(joined, resource)
+            return cast(str, joined.id)
         self.service.entitlements.change(caller(), (), Stated(grants=grants_of(admitted)))
         created = self.storage.insert(resource_type, admitted)
         if resource.unknown_attributes:
             self._audit_dropped(admitted.model_copy(update={"id": created}), resource)
         return created
+
+    def _known(self, given: Resource[Any]) -> str | None:
+        """The person whom another source has created already, by the keys of ``[matching]``.
+
+        Raises `UniquenessException` when several are like the new one.
+        """
+        keys = self.service.matching
+        found = same_people(self.storage.database, document_of(given), keys) if keys else {}
+        if len(found) > 1:
+            by = sorted({key for each in found.values() for key in each})
+            raise UniquenessException(
+                detail=f"several people are like this one by {', '.join(by)}: "
+                "change them so that one is, or have the operator match by less"
+            )
+        return next(iter(found), None)
+
+    def _join(
+        self, resource_type: ResourceType, user_id: str, given: Resource[Any]
+    ) -> Resource[Any]:
+        """Add what a source says of a person whom another source has created.
+
+        It makes nobody active and changes no userName, unless the source owns that.
+        """
+        current = self._current(resource_type, user_id)
+        self.service.admission.touch(current)
+        said = document_of(given)
+        if said.get("active") is not False and not self.storage.owners.owns("active"):
+            said.pop("active", None)
+        if not self.storage.owners.owns("userName"):
+            said.pop("userName")
+        grants = grants_of(given)
+        stated = Stated(grants=(*grants_of(current), *grants)) if grants else None
+        present = self.storage.owners.without_own(document_of(current))
+        document = {**_kept(current), **merged(present, said), "id": user_id}
+        after = type(current).model_validate(document)
+        return self._update(resource_type, current, after, stated)
 
     def _replace(
         self,
@@ -498,7 +540,9 @@ class Handler(ScimHandler):
         client, the deactivation alone is stored.
         """
         try:
-            stored = self._update(resource_type, before, admitted.resource, stated)
+            stored = self._update(
+                resource_type, before, admitted.resource, stated, states_all=admitted.states_all
+            )
         except (UniquenessException, ForbiddenException, InvalidValueException):
             if not admitted.deactivates:
                 raise
@@ -513,6 +557,8 @@ class Handler(ScimHandler):
         before: Resource[Any],
         after: Resource[Any],
         stated: Stated | None = None,
+        *,
+        states_all: bool = False,
     ) -> Resource[Any]:
         """Store a resource, with the grants the client states, if it states any."""
         if stated is not None:
@@ -521,7 +567,11 @@ class Handler(ScimHandler):
         if not after.replace(before) and not (stated and stated.named):
             return before
         return self.storage.update(
-            resource_type, after, expected_version=_version(before), stated=stated
+            resource_type,
+            after,
+            expected_version=_version(before),
+            stated=stated,
+            states_all=states_all,
         )
 
     def _audit_ignored(self, before: Resource[Any], admitted: Admitted) -> None:
@@ -685,6 +735,12 @@ class Handler(ScimHandler):
                 resource_type, resource_id, response_parameters=_WITHOUT_MEMBERS
             )
         return self.storage.get(resource_type, resource_id)
+
+
+def _kept(current: Resource[Any]) -> dict[str, Any]:
+    """What a person keeps of themselves, whoever owns it."""
+    user = cast(User[Any], current)
+    return {"userName": user.user_name, "active": user.active is not False}
 
 
 def _named(dropped: list[str]) -> dict[str, Any]:

@@ -107,6 +107,8 @@ class Service(Protocol):
         self._tolerances = tolerances or Tolerances()
         self.admission = Admission(settings)
         self.entitlements = EntitlementRules(settings.safety, catalogue)
+        # By which keys a new person is looked for among those of other sources.
+        self.matching = settings.matching.users
         self._max_body = settings.server.max_body
         self._searches = Searches()
 

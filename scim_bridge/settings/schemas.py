@@ -155,6 +155,47 @@ class AdoptSchema(Section):
     inline = Choice("never", "matching")
 
 
+class SourceSchema(Section):
+    enabled = Flag()
+
+
+class MatchingSchema(Section):
+    users = Texts(
+        r"userName|externalId|employeeNumber|email",
+        hint='"userName", "externalId", "employeeNumber" or "email"',
+    )
+
+
+# What a client may own, as the schemas spell it.
+_OWNABLE = (
+    "userName", "externalId", "displayName", "nickName", "profileUrl", "title", "userType",
+    "preferredLanguage", "locale", "timezone", "active", "emails", "phoneNumbers", "ims", "photos",
+    "addresses", "entitlements", "roles", "x509Certificates", "name", "name.formatted",
+    "name.familyName", "name.givenName", "name.middleName", "name.honorificPrefix",
+    "name.honorificSuffix", "employeeNumber", "costCenter", "organization", "division",
+    "department", "manager",
+)  # fmt: skip
+
+
+class AuthoritySchema(Section):
+    """One ``[[authority]]``: not a section, there may be several."""
+
+    client = Text(hint="the name of a client")
+    attributes = Texts(
+        "|".join(map(re.escape, _OWNABLE)),
+        hint='the name of an attribute, such as "title", "name" or "department"',
+    )
+    on_conflict = Choice("ignore", "refuse")
+
+    def together(self, given: Given, named: Collection[str]) -> Problems:
+        for key in ("client", "attributes"):
+            if key not in named:
+                yield key, "is missing"
+
+
+AUTHORITY = AuthoritySchema()
+
+
 class AlertsSchema(Section):
     webhook_url = Url(encrypted=True)
     mail_to = Texts(r"[^@\s]+@[^@\s]+", hint="an e-mail address")
@@ -195,6 +236,8 @@ SECTIONS: Mapping[str, Section] = {
     "extraction": ExtractionSchema(),
     "drift": DriftSchema(),
     "adopt": AdoptSchema(),
+    "source": SourceSchema(),
+    "matching": MatchingSchema(),
     "alerts": AlertsSchema(),
     "audit": AuditSchema(),
     "lifecycle": LifecycleSchema(),

@@ -23,14 +23,15 @@ from scim_bridge.settings.kinds import (
     shown,
     without_password,
 )
-from scim_bridge.settings.schemas import SECTIONS
-from scim_bridge.settings.values import Settings
+from scim_bridge.settings.schemas import AUTHORITY, SECTIONS
+from scim_bridge.settings.values import Authority, Settings
 
 CONFIG_VARIABLE = "SCIM_BRIDGE_CONFIG"
 DEFAULT_FILE = Path("scim-bridge.toml")
 DEFAULT = "default"
 _PREFIX = "SCIM_BRIDGE_"
 _SQLITE = "sqlite:///"
+_AUTHORITY = "authority"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +79,14 @@ def read(path: Path | None, environ: Mapping[str, str]) -> Loaded:
     """
     file = _file(path, environ)
     problems: list[SettingProblem] = []
-    given = _in_force(file, environ, problems)
+    tables = _tables(file, problems)
+    authorities = tuple(_authorities(tables.pop(_AUTHORITY, []), problems))
+    given = _in_force(tables, environ, problems)
     sections = {name: _section(name, given, problems) for name in SECTIONS}
     if problems:
         raise SettingsError(problems)
-    settings = _anchored(_settings(sections), file, given)
+    made = replace(_settings(sections), authorities=authorities)
+    settings = _anchored(made, file, given)
     return Loaded(settings=settings, file=file, origins=_origins(file, given))
 
 
@@ -105,17 +109,32 @@ def _file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
 
 
+def _authorities(tables: Any, problems: list[SettingProblem]) -> Iterator[Authority]:
+    """Each ``[[authority]]``. The environment cannot set them."""
+    if not isinstance(tables, list):
+        problems.append(SettingProblem(where=_AUTHORITY, what="must be written [[authority]]"))
+        return
+    for place, table in enumerate(tables, start=1):
+        try:
+            yield Authority(**AUTHORITY.load(table))
+        except ValidationError as error:
+            by_key: dict[str, list[str]] = error.normalized_messages()  # type: ignore[no-untyped-call]
+            for key, messages in by_key.items():
+                where = f"{_AUTHORITY} {place}: {key}"
+                problems.extend(SettingProblem(where=where, what=one) for one in messages)
+
+
 def _in_force(
-    file: Path | None, environ: Mapping[str, str], problems: list[SettingProblem]
+    tables: Mapping[str, Any], environ: Mapping[str, str], problems: list[SettingProblem]
 ) -> Given:
     """What was given for keys that exist, the environment winning over the file."""
-    given = [*_from_file(file, problems), *_from_environment(environ)]
+    given = [*_from_file(tables, problems), *_from_environment(environ)]
     problems.extend(_unknown(one) for one in given if not _is_known(one))
     return {(one.section, one.key): one for one in given if _is_known(one)}
 
 
-def _from_file(file: Path | None, problems: list[SettingProblem]) -> Iterator[GivenValue]:
-    for section, table in _tables(file, problems).items():
+def _from_file(tables: Mapping[str, Any], problems: list[SettingProblem]) -> Iterator[GivenValue]:
+    for section, table in tables.items():
         if section not in SECTIONS:
             what = f"there is no such section{_nearest(section, SECTIONS)}"
             problems.append(SettingProblem(where=section, what=what))
@@ -210,8 +229,9 @@ def _anchored(settings: Settings, file: Path | None, given: Given) -> Settings:
         }
         for name in SECTIONS
     }
-    return Settings(
-        **{name: replace(getattr(settings, name), **values) for name, values in moved.items()}
+    return replace(
+        settings,
+        **{name: replace(getattr(settings, name), **values) for name, values in moved.items()},
     )
 
 

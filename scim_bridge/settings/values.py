@@ -146,10 +146,35 @@ class Drift:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Source:
+    """``[source]``: whether Identity Center is a source, whose people the directory follows."""
+
+    enabled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Adopt:
     """``[adopt]``: whether a client's creation may take over a principal that is there already."""
 
     inline: Literal["never", "matching"] = "never"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Authority:
+    """``[[authority]]``: which attributes of people a client owns, with others that list them."""
+
+    client: str
+    attributes: tuple[str, ...]
+    # What becomes of a write by somebody else: it is left out with a warning, or refused.
+    on_conflict: Literal["ignore", "refuse"] = "ignore"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matching:
+    """``[matching]``: by what the same person is known to several sources."""
+
+    # Any of "userName", "externalId", "employeeNumber" and "email". None: nobody is matched.
+    users: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +229,11 @@ class Settings:
     extraction: Extraction = field(default_factory=Extraction)
     drift: Drift = field(default_factory=Drift)
     adopt: Adopt = field(default_factory=Adopt)
+    source: Source = field(default_factory=Source)
+    matching: Matching = field(default_factory=Matching)
     alerts: Alerts = field(default_factory=Alerts)
     audit: Audit = field(default_factory=Audit)
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     log: Log = field(default_factory=Log)
+    # ``[[authority]]``: which attributes of people are whose.
+    authorities: tuple[Authority, ...] = ()

@@ -25,12 +25,18 @@ class Acceptance:
     """Takes differences over. Methods join the caller's transaction."""
 
     def __init__(
-        self, resources: Resources, observations: Observations, entitlements: Entitlements
+        self,
+        resources: Resources,
+        observations: Observations,
+        entitlements: Entitlements,
+        *,
+        origin: str = ADOPTED,
     ) -> None:
         self.database = resources.database
         self.resources = resources
         self.observations = observations
         self.entitlements = entitlements
+        self.origin = origin
 
     def accept(self, difference: Difference) -> bool:
         """Make what is at the target what the directory wants.
@@ -112,7 +118,7 @@ class Acceptance:
             return False
         self.observations.joined(link.target_id, [member])
         if not is_inherited:
-            self.resources.change_members(group.id, add=[person.id], origin=ADOPTED)
+            self.resources.change_members(group.id, add=[person.id], origin=self.origin)
         return True
 
     def _member_removed(self, group: Key, member: str) -> bool:
@@ -145,7 +151,7 @@ class Acceptance:
         grant = from_text(difference.name)
         if difference.what == "assignment-added":
             self.entitlements.grants.given(principal, grant)
-            begin_grants(self.database, key.kind, key.id, [grant])
+            begin_grants(self.database, key.kind, key.id, [grant], origin=self.origin)
         else:
             self.entitlements.grants.gone(principal, [grant])
             end_grant(self.database, key.kind, key.id, grant)

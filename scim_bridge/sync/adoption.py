@@ -7,6 +7,7 @@ changed or deleted at Identity Center, and no externalId is ever given to what w
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from scim2_models import ResourceType, SCIMException
@@ -24,6 +25,7 @@ from scim_bridge.directory.nesting import depths
 from scim_bridge.directory.nesting import people as people_in
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.takeover import ADOPTED, begin_grants
+from scim_bridge.directory.write import Write
 from scim_bridge.identity_center.payloads import MANAGER, nested
 from scim_bridge.plan.matching import Clash, Match, Matching, Stranger, Trait, match
 from scim_bridge.plan.protection import Protection
@@ -81,6 +83,9 @@ class Adoption:
         access_marks: Marks,
         models: Any,
         protected: Collection[str],
+        origin: str = ADOPTED,
+        written: Callable[[Write], None] | None = None,
+        created: Callable[[Key], None] = lambda _: None,
     ) -> None:
         self.database = database
         self.observations = observations
@@ -89,12 +94,16 @@ class Adoption:
         self.marks = marks
         self.access_marks = access_marks
         self.protection = Protection(protected)
+        # The origin of the access that is taken over, and who is told in the same transaction of
+        # each resource that is new.
+        self.origin = origin
+        self.created = created
         self._ids: Iterator[str] = iter(())
         # What is created is there already: it is recorded, and no delivery is told.
         self.resources = Resources(
             database,
             models=models,
-            written=lambda write: record_write(database, write),
+            written=written or partial(record_write, database),
             new_id=lambda: next(self._ids),
         )
 
@@ -272,6 +281,7 @@ class Adoption:
         self.resources.create(ResourceType.from_resource(model), model.model_validate(document))
         self._count_as_applied(key, seen, attributes)
         self._audit(key, seen, by=())
+        self.created(key)
         return True
 
     def _count_as_applied(self, key: Key, seen: Principal, attributes: Attributes) -> None:
@@ -320,7 +330,7 @@ class Adoption:
                 # Who is there through an inner group must not stay when they leave that one later.
                 inside = set(people_in(self.database, [groups[group]]))
                 new = [people[member] for member in found if people[member] not in inside]
-                self.resources.change_members(groups[group], add=new, origin=ADOPTED)
+                self.resources.change_members(groups[group], add=new, origin=self.origin)
         return sum(map(len, members.values()))
 
     def _live(self, kind: Any) -> set[str]:
@@ -352,7 +362,8 @@ class Adoption:
                 resource_id=key.id,
                 facts={"assignment": to_text(grant)},
             )
-        begin_grants(self.database, key.kind, key.id, held - self.entitlements.wanted(key).grants)
+        new = held - self.entitlements.wanted(key).grants
+        begin_grants(self.database, key.kind, key.id, new, origin=self.origin)
         return len(held)
 
     # -- What is to be delivered now that there is a principal -----------

@@ -1,7 +1,7 @@
 """What did somebody do by hand at Identity Center, and what does the bridge do about it?"""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
@@ -75,6 +75,7 @@ class Drift:
         access_marks: Marks,
         resources: Resources,
         policy: Policy,
+        followed: Callable[[], frozenset[Key]] = frozenset,
     ) -> None:
         self.database = database
         self.observations = observations
@@ -85,6 +86,9 @@ class Drift:
         self.access_marks = access_marks
         self.acceptance = Acceptance(resources, observations, entitlements)
         self.policy: Policy = policy
+        # Whose changes at the target the directory follows, where that is a source: they are told,
+        # and neither put right nor taken over here.
+        self.followed = followed
 
     # -- Finding --------------------------------------------------------
 
@@ -363,13 +367,15 @@ class Drift:
         found = self.found()
         with self.database.transaction():
             self._remember(found)
+        followed = self.followed()
+        ours = [one for one in found if Key(kind=one.kind, id=one.id) not in followed]
         match "report" if paused(self.database) else self.policy:
             case "report":
                 pass
             case "repair":
-                self.repair(found)
+                self.repair(ours)
             case "accept":
-                self.accept(found)
+                self.accept(ours)
             case _:
                 assert_never(self.policy)
         return self.states(found)

@@ -10,6 +10,7 @@ from sqlalchemy import Row, select
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.nesting import around, groups_with
 from scim_bridge.directory.tables import assignments, groups, held, memberships, pending, users
+from scim_bridge.directory.takeover import SOURCE
 from scim_bridge.sync.holdings import BY_HAND, Holding, holdings
 from scim_bridge.sync.outstanding import Outstanding
 
@@ -95,6 +96,8 @@ def _what(one: Holding) -> str:
 def _by(origin: str) -> str:
     if origin == BY_HAND:
         return origin
+    if origin == SOURCE:
+        return "at Identity Center, which is the source"
     if origin == "adopted":
         return "at Identity Center before the bridge took it over"
     kind, _, name = origin.partition(":")

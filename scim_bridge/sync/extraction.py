@@ -60,16 +60,16 @@ class _Unbelievable(Exception):
     """Too much is missing at once."""
 
 
-def is_suspicious(*, known: int, found: int) -> bool:
+def is_suspicious(*, known: int, found: int, several: int = SEVERAL) -> bool:
     """Whether a complete list shows so little that it is not believed."""
-    return (found == 0 and known >= SEVERAL) or (known >= MANY and found * 2 < known)
+    return (found == 0 and known >= several) or (known >= MANY and found * 2 < known)
 
 
 class Extraction:
     """Reads one Identity Center. `after` is told of the kinds that were read well.
 
     `margin`: what was applied less than so many seconds before a reading began is not overwritten
-    by it.
+    by it. `several`: an empty list of users is not believed when so many were known.
     """
 
     def __init__(
@@ -79,12 +79,14 @@ class Extraction:
         sightings: Sightings,
         *,
         margin: float,
+        several: int = SEVERAL,
         after: Callable[[frozenset[ExtractionKind]], None] = lambda _: None,
     ) -> None:
         self.database = database
         self.reader = reader
         self.sightings = sightings
         self.margin = margin
+        self.several = several
         self.after = after
 
     def run(
@@ -156,7 +158,8 @@ class Extraction:
         one: Literal["user", "group"] = "user" if kind == "users" else "group"
         found = reader.users(report) if kind == "users" else reader.groups(report)
         known = sightings.known(one)
-        _believable(kind, known=len(known), found=len(found), believe=believe)
+        several = self.several if kind == "users" else SEVERAL
+        _believable(kind, known=len(known), found=len(found), believe=believe, several=several)
         missing = known - found.keys() - sightings.newer_principals(one, since)
         again = sightings.missing_again(one, ((each,) for each in missing))
         is_there = reader.user_is_there if kind == "users" else reader.group_is_there
@@ -234,8 +237,10 @@ class Extraction:
         )
 
 
-def _believable(kind: str, *, known: int, found: int, believe: bool) -> None:
-    if is_suspicious(known=known, found=found) and not believe:
+def _believable(
+    kind: str, *, known: int, found: int, believe: bool, several: int = SEVERAL
+) -> None:
+    if is_suspicious(known=known, found=found, several=several) and not believe:
         raise _Unbelievable(
             f"only {found} of {known} {kind} that were known are shown: nothing was changed. If "
             f"they are really gone: scim-bridge extract --kind {kind} --believe"

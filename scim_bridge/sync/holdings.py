@@ -57,6 +57,8 @@ class Holding:
     application: str = ""
     # The displayName of the group it comes through; "" if it is direct.
     group: str = ""
+    # Its id in the directory, "" if it has none.
+    group_id: str = ""
     # Of somebody who is in it through a group in it: the displayName of the one they are in.
     through: str = ""
     # Who gave the assignment, and of a group's, who put the person in.
@@ -238,6 +240,7 @@ def _through_groups(
             person=person.id,
             user_name=person.user_name,
             group=called.get(member.group, member.group),
+            group_id=member.group,
             through=called.get(member.through, member.through),
             member_by=member.origin,
             since=member.since,
@@ -249,6 +252,7 @@ def _through_groups(
             yield replace(
                 names.holding(person, row),
                 group=base.group,
+                group_id=base.group_id,
                 through=base.through,
                 member_by=member.origin,
                 origin=row.origin,
@@ -457,6 +461,7 @@ class _Beside:
             person=found.person.id,
             user_name=found.person.user_name,
             group=group.name,
+            group_id=group.id,
             member_by=given.origin if given else _beside(loss),
             loss=loss,
         )
@@ -469,6 +474,7 @@ class _Beside:
             yield replace(
                 self.names.holding(found.person, row),
                 group=base.group,
+                group_id=base.group_id,
                 member_by=base.member_by,
                 origin=origin,
                 loss=loss or its_loss,

@@ -170,17 +170,29 @@ class Rejections:
             self.marks.spare(link.target_id)
         for group_id in self.resources.reinstate(loss.person):
             self.marks.mark(Intent(key=Key(kind="group", id=group_id)))
+        self._outlive_source(key_of(loss))
         self.marks.mark(Intent(key=key_of(loss)))
 
     def _give_back_membership(self, loss: Loss) -> None:
         key = key_of(loss)
         if self._is_known(loss.person):
             self.resources.reopen_membership(loss.group, loss.person)
+            self._outlive_source(key)
             self.marks.mark(Intent(key=key))
         else:
             # Nothing in the directory can say that they stay.
             take_away = self._sparing(loss.person, key)
             self.marks.mark(Intent(key=key, urgent=True, reversal=True, take_away=take_away))
+
+    def _outlive_source(self, key: Key) -> None:
+        """Somebody stays whom a source has disabled, or has no more: it is no news from now on.
+
+        They are enabled or made anew there.
+        """
+        last, link = self.observations.applied(key), self.observations.link(key)
+        seen = self.observations.seen(key.kind, link.target_id) if link else None
+        if last is not None and last.active and (seen is None or not seen.active):
+            self.observations.write(key, attributes=last.attributes, echo=last.echo, active=False)
 
     def _give_back_assignment(self, loss: Loss) -> None:
         """The directory says again that the person, or the group, is to hold it."""

@@ -17,12 +17,13 @@ from scim_bridge.plan.state import (
     Abilities,
     Group,
     GroupState,
+    Principal,
     TakeAway,
     User,
     UserState,
 )
 from scim_bridge.sync.marks import Key
-from scim_bridge.sync.observed import Link, Observations, as_sent
+from scim_bridge.sync.observed import Applied, Link, Observations, as_sent
 
 ENTERPRISE_USER = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
@@ -34,6 +35,8 @@ class Naming:
     external_id: Literal["bridge", "client"] = "bridge"
     when_deleted: Literal["empty", "remove"] = "empty"
     abilities: Abilities = EVERYTHING
+    # Whether the target is a source: who came from there is not made or enabled there again.
+    is_source: bool = False
 
 
 class Subjects:
@@ -52,7 +55,7 @@ class Subjects:
         key = Key(kind="user", id=user_id)
         link, last = self.observations.link(key), self.observations.applied(key)
         seen = self.observations.seen("user", link.target_id) if link else None
-        desired = self._desired_user(row, link)
+        desired = self._followed(key, self._desired_user(row, link), last, seen)
         return User(
             id=user_id,
             external_id=self.external_id(row),
@@ -77,7 +80,7 @@ class Subjects:
         key = Key(kind="group", id=group_id)
         link, last = self.observations.link(key), self.observations.applied(key)
         if link is None:
-            return self._unlinked_group(row)
+            return self._unlinked_group(row, key)
         seen = self.observations.seen("group", link.target_id)
         given, members = self.observations.members(link.target_id)
         return Group(
@@ -105,11 +108,13 @@ class Subjects:
             return theirs
         return str(row.id)
 
-    def _unlinked_group(self, row: Row[Any]) -> Group:
+    def _unlinked_group(self, row: Row[Any], key: Key) -> Group:
+        last = self.observations.applied(key)
+        is_gone = last is not None and last.active and self._is_sourced(key)
         return Group(
             id=row.id,
             external_id=self.external_id(row),
-            desired=self._desired_group(row),
+            desired=None if is_gone else self._desired_group(row),
             created_here=False,
         )
 
@@ -119,6 +124,35 @@ class Subjects:
         projection = project_user(row.document, manager=self._manager(row.document))
         return UserState(
             attributes=projection.attributes, active=row.active and row.deleted_at is None
+        )
+
+    def _followed(
+        self, key: Key, desired: UserState | None, last: Applied | None, seen: Principal | None
+    ) -> UserState | None:
+        """What is wanted of somebody whom a source has disabled or has no more.
+
+        The directory is about to follow: until then, and while the brake holds it, nobody is made
+        anew or enabled. Once it has followed, a client that wants them active is obeyed.
+        """
+        if desired is None or last is None or not last.active or not self._is_sourced(key):
+            return desired
+        if seen is None:
+            return None
+        return desired if seen.active else replace(desired, active=False)
+
+    def _is_sourced(self, key: Key) -> bool:
+        if not self.naming.is_source:
+            return False
+        table = tables.sourced
+        return (
+            self.database.connection.scalar(
+                select(table.c.at).where(
+                    table.c.target == self.observations.target,
+                    table.c.kind == key.kind,
+                    table.c.resource_id == key.id,
+                )
+            )
+            is not None
         )
 
     def _manager(self, document: Mapping[str, Any]) -> str | None:

@@ -1,23 +1,30 @@
 """How does the bridge watch Identity Center? Extraction, drift and adoption, put together."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.resources import Resources
+from scim_bridge.directory.takeover import SOURCE
+from scim_bridge.directory.write import Write
 from scim_bridge.identity_center.apis import Apis
 from scim_bridge.settings import Settings
 from scim_bridge.sync.adoption import Adoption
 from scim_bridge.sync.drift import Drift
 from scim_bridge.sync.entitled import Entitlements
-from scim_bridge.sync.extraction import Extraction, ExtractionKind
+from scim_bridge.sync.extraction import SEVERAL, Extraction, ExtractionKind
 from scim_bridge.sync.grants import Grants
+from scim_bridge.sync.held import HeldLosses
 from scim_bridge.sync.marks import Marks
 from scim_bridge.sync.observed import Observations
+from scim_bridge.sync.pause import paused
 from scim_bridge.sync.reading import Reader
 from scim_bridge.sync.record import Recorder
 from scim_bridge.sync.schedule import Schedule
 from scim_bridge.sync.sightings import Sightings
+from scim_bridge.sync.source import Source, entered
 from scim_bridge.sync.subjects import Subjects
 
 # Of the pace that `[identity_center] calls_per_second` allows, reading takes at most this.
@@ -32,6 +39,8 @@ class Watch:
     schedule: Schedule
     drift: Drift
     adoption: Adoption
+    # What the directory follows. None: Identity Center is no source.
+    source: Source | None = None
 
 
 def watch(
@@ -46,8 +55,13 @@ def watch(
     marks: Marks,
     access_marks: Marks,
     resources: Resources,
+    held: HeldLosses,
+    written: Callable[[Write], None],
 ) -> Watch:
-    """Put the parts together. Nothing is called and nothing is read yet."""
+    """Put the parts together. Nothing is called and nothing is read yet.
+
+    `written`: who is told of what Identity Center has already, where it is a source.
+    """
     entitlements = Entitlements(database, observations, grants)
     drift = Drift(
         database=database,
@@ -58,7 +72,41 @@ def watch(
         access_marks=access_marks,
         resources=resources,
         policy=settings.drift.on_managed,
+        followed=lambda: source.keys() if source else frozenset(),
     )
+
+    def adoption(**options: Any) -> Adoption:
+        return Adoption(
+            database=database,
+            observations=observations,
+            entitlements=entitlements,
+            marks=marks,
+            access_marks=access_marks,
+            models=resources.models,
+            protected=settings.safety.protected,
+            **options,
+        )
+
+    source: Source | None = None
+    if settings.source.enabled:
+        source = Source(
+            database=database,
+            observations=observations,
+            resources=resources,
+            silent=Resources(
+                database,
+                models=resources.models,
+                written=written,
+                restore_within=resources.restore_within,
+            ),
+            adoption=adoption(
+                origin=SOURCE,
+                written=written,
+                created=partial(entered, database, observations.target),
+            ),
+            drift=drift,
+            held=held,
+        )
 
     def after(kinds: Collection[ExtractionKind]) -> None:
         """What an extraction is good for: what failed, or waited for a name, is tried again."""
@@ -69,6 +117,8 @@ def watch(
         if "catalogue" in kinds:
             # A grant that waits for a name is pending, with a long pause.
             access_marks.wake("pending")
+        if source is not None and not paused(database):
+            source.follow(kinds)
         drift.check()
 
     extraction = Extraction(
@@ -76,19 +126,13 @@ def watch(
         Reader(apis, calls_per_second=settings.identity_center.calls_per_second * SHARE),
         Sightings(database, observations, recorder),
         margin=settings.extraction.margin,
+        several=1 if source else SEVERAL,
         after=after,
     )
     return Watch(
         extraction=extraction,
         schedule=Schedule(database, extraction, settings.extraction),
         drift=drift,
-        adoption=Adoption(
-            database=database,
-            observations=observations,
-            entitlements=entitlements,
-            marks=marks,
-            access_marks=access_marks,
-            models=resources.models,
-            protected=settings.safety.protected,
-        ),
+        adoption=adoption(),
+        source=source,
     )

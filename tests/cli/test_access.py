@@ -57,6 +57,9 @@ def test_what_somebody_holds_is_shown_with_its_whole_way(run, json_of, client):
     assert "ReadOnlyAccess allows: ReadOnlyAccess" in run("access", JANE, "--policies").stdout
     assert "holds nothing" in run("access", JANE, "--account", "111122223333").stdout
     assert "through group engineers" in run("explain", JANE, "--account", ACCOUNT).stdout
+    values = {one["attribute"]: one for one in json_of("explain", JANE, "--values")}
+    assert (values["userName"]["value"], values["userName"]["from"]) == (JANE, "client:hr")
+    assert "client:hr" in run("explain", JANE, "--values").stdout
 
 
 def test_who_is_not_known_is_said(run, client):

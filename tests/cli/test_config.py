@@ -34,3 +34,17 @@ def test_the_option_names_the_file(json_of, folder):
     shown = json_of("--config", "other.toml", "config", "show")
 
     assert shown["server.port"]["value"] == 9001
+
+
+def test_who_owns_what_is_shown_and_an_owner_that_is_missing_is_told(json_of, run, folder):
+    """A client that nobody added can write nothing, and nobody else may."""
+    file = folder / "scim-bridge.toml"
+    file.write_text('[[authority]]\nclient = "hr"\nattributes = ["title", "active"]\n')
+    run("db", "upgrade")
+
+    shown = json_of("config", "show")
+    assert shown["authority 1"]["value"] == "hr: title, active (ignore)"
+    said = {one["what"]: one["said"] for one in json_of("doctor", expect=1)["findings"]}
+    assert "no such client" in said["authority"]
+    run("client", "add", "hr")
+    assert "authority" not in {one["what"] for one in json_of("doctor", expect=1)["findings"]}

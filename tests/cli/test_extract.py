@@ -133,3 +133,28 @@ def test_nothing_is_adopted_of_what_could_not_be_read(run, client, sandbox):
     Sandbox(url=sandbox.url).fault("identitystore:ListGroups", times=None, status=403)
     assert "nothing is adopted" in run("adopt", "--yes", expect=1).stderr
     assert client.send("GET", "/Users")["totalResults"] == 0
+
+
+def test_a_source_is_followed_by_the_whole_bridge(run, json_of, sandbox, folder):
+    """What only Identity Center has is read over SCIM then; a leaver's page names the source."""
+    file = in_front_of(sandbox, folder, more=f"{AT_ONCE}[source]\nenabled = true\n", auth="sigv4")
+    for name in ("ada", "bob"):
+        make_user(sandbox, f"{name}@example.com")
+    with client_of(file) as client:
+        assert "2 entered" in run("extract", *PEOPLE).stdout
+        found = client.send("GET", "/Users?filter=active eq true")["Resources"]
+        assert sorted(one["userName"] for one in found) == ["ada@example.com", "bob@example.com"]
+        by_hand(
+            sandbox,
+            "delete_user",
+            UserId=next(
+                one["id"] for one in Sandbox(url=sandbox.url).state()["users"]
+                if one["userName"] == "ada@example.com"
+            ),
+        )  # fmt: skip
+        assert json_of("extract", *PEOPLE)["source"]["left"] == 0
+        assert json_of("extract", *PEOPLE)["source"]["left"] == 1
+        found = client.send("GET", "/Users?filter=active eq true")["Resources"]
+        assert [one["userName"] for one in found] == ["bob@example.com"]
+    page = json_of("report", "offboarding", "ada@example.com")
+    assert (page["left"]["by"], page["isComplete"]) == ("source:identity-center", True)

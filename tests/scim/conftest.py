@@ -12,10 +12,12 @@ from werkzeug.test import TestResponse
 from scim_bridge.directory.catalogue import Catalogue
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.entries import record_write
+from scim_bridge.directory.ownership import Owners
 from scim_bridge.directory.representation import Provisioning, unprovisioned
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.write import Write
 from scim_bridge.errors import BridgeError
+from scim_bridge.plan.authority import Authorities
 from scim_bridge.scim import credentials
 from scim_bridge.scim.authentication import bearer_authentication
 from scim_bridge.scim.provider import Provider
@@ -173,6 +175,7 @@ def serve(
         written=written,
         resolve=catalogue.grant,
         provisioning=provisioning,
+        owners=Owners(database, Authorities.of(settings)),
     )
     app = Flask("under-test")
     Server(

@@ -234,3 +234,28 @@ def test_what_a_client_seals_itself_is_refused(
     refused = page(scim, base64.urlsafe_b64encode(again).decode(), status=400)
 
     assert refused["scimType"] == "invalidCursor"
+
+
+def test_who_follows_the_directory_reads_only_what_changed_since(
+    scim: Scim, crowd: list[str]
+) -> None:
+    """RFC 7644, section 3.4.2.2, with cursors: the whole directory once, then what is newer."""
+
+    def read(**query: Any) -> list[dict[str, Any]]:
+        found = page(scim, **query)
+        seen = list(found["Resources"])
+        while "nextCursor" in found:
+            found = page(scim, found["nextCursor"], **query)
+            seen += found["Resources"]
+        return seen
+
+    everybody = read()
+    mark = max(one["meta"]["lastModified"] for one in everybody)
+    assert len(everybody) == len(crowd)
+    for one in everybody[2:6]:
+        scim.patch(f"/Users/{one['id']}", {"op": "replace", "path": "active", "value": False})
+
+    changed = read(filter=f'meta.lastModified gt "{mark}"')
+
+    assert sorted(one["id"] for one in changed) == sorted(one["id"] for one in everybody[2:6])
+    assert {one["active"] for one in changed} == {False}

@@ -185,3 +185,24 @@ def test_the_password_of_the_database_is_shown_nowhere(tmp_path, password):
 
     assert settings.database.url == url
     assert masked(settings)["database"]["url"] == "postgresql+psycopg://***@db.example/bridge"
+
+
+def test_each_authority_is_read_and_every_problem_of_them_is_told_at_once(tmp_path):
+    """[[authority]] may stand several times: a problem names which one."""
+    file = tmp_path / "scim-bridge.toml"
+    file.write_text('[[authority]]\nclient = "hr"\nattributes = ["title", "department"]\n')
+    (one,) = load(file, {}).authorities
+    assert (one.client, one.attributes, one.on_conflict) == (
+        "hr",
+        ("title", "department"),
+        "ignore",
+    )
+
+    file.write_text(
+        '[[authority]]\nclient = "hr"\nattributes = ["shoe"]\n[[authority]]\nclient = ""\n'
+    )
+    with pytest.raises(SettingsError) as raised:
+        load(file, {})
+    assert [problem.where for problem in raised.value.problems] == [
+        "authority 1: attributes", "authority 2: client", "authority 2: attributes",
+    ]  # fmt: skip

@@ -1,12 +1,13 @@
 """A bridge that watches the sandbox by its APIs, and somebody who edits there by boto3."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import boto3
 from sqlalchemy import text
 
+from scim_bridge.directory.entries import record_write
 from scim_bridge.identity_center.apis import Apis, connect_apis
 from scim_bridge.sandbox.behaviour import (
     ACCESS_KEY,
@@ -15,7 +16,7 @@ from scim_bridge.sandbox.behaviour import (
     REGION,
     SECRET_KEY,
 )
-from scim_bridge.settings import Drift, Extraction, IdentityCenter, Safety, Settings
+from scim_bridge.settings import Drift, Extraction, IdentityCenter, Safety, Settings, Source
 from scim_bridge.sync.extraction import KINDS, Extracted
 from scim_bridge.sync.watch import Watch, watch
 from tests.sync.conftest import Directory, Sandbox
@@ -157,6 +158,7 @@ def watching(directory: Directory, sandbox: Sandbox, **options: Any) -> Watched:
         extraction=Extraction(margin=options.get("margin", 0.0)),
         drift=Drift(on_managed=options.get("on_managed", "report")),
         safety=Safety(protected=options.get("protected", ())),
+        source=Source(enabled=options.get("source", False)),
     )
     apis = connect_apis(centre)
     parts = watch(
@@ -170,6 +172,8 @@ def watching(directory: Directory, sandbox: Sandbox, **options: Any) -> Watched:
         marks=directory.marks,
         access_marks=directory.access_marks,
         resources=directory.resources,
+        held=directory.held,
+        written=partial(record_write, directory.database),
     )
     parts.extraction.reader._pauses = (0.0,)
     return Watched(
