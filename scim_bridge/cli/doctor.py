@@ -73,6 +73,10 @@ def examined(invocation: Invocation) -> Iterator[Finding]:
     yield Finding(what="settings", state="ok", said=_source(loaded))
     yield from _of_directory(loaded.settings)
     yield from _of_identity_center(loaded.settings)
+    for name, center in loaded.settings.targets.items():
+        at = replace(loaded.settings, identity_center=center)
+        for finding in _of_identity_center(at):
+            yield replace(finding, what=f"{name}: {finding.what}")
     yield _of_brake(loaded.settings.safety)
 
 

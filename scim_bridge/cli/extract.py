@@ -55,11 +55,29 @@ def command(
       scim-bridge extract --kind users --kind groups
     """
     with assembled(invocation.settings()) as bridge:
-        results = extracted(watch_of(bridge), kinds or KINDS, believe=believe, quiet=as_json)
+        watch_of(bridge)
+        read = {
+            watch.extraction.sightings.target: extracted(
+                watch, kinds or KINDS, believe=believe, quiet=as_json
+            )
+            for watch in bridge.watches
+        }
+    results = [one for some in read.values() for one in some]
     if as_json:
-        print_json({"extractions": [as_dict(one) for one in results]})
+        print_json(
+            {
+                "extractions": [
+                    {**as_dict(one), "target": target}
+                    for target, some in read.items()
+                    for one in some
+                ]
+            }
+        )
     else:
-        print_results(results)
+        for target, some in read.items():
+            if len(read) > 1:
+                click.echo(f"From {target}:")
+            print_results(some)
     context.exit(0 if all(one.ending == "ok" for one in results) else 1)
 
 

@@ -20,10 +20,11 @@ class Knowledge:
     drift: Mapping[str, int]
 
 
-def knowledge(database: Database, settings: Settings) -> Knowledge:
-    """What is known of Identity Center. Nothing is called."""
+def knowledge(database: Database, settings: Settings, target: str = TARGET) -> Knowledge:
+    """What is known of an Identity Center. Nothing is called."""
     return Knowledge(
-        read=freshness(database, settings.extraction), drift=drift_counts(database, TARGET)
+        read=freshness(database, settings.extraction, target),
+        drift=drift_counts(database, target),
     )
 
 

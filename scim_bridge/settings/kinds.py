@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from marshmallow import ValidationError, fields
+from scim2_models import InvalidFilterException, ScimFilter
 
 T = TypeVar("T")
 
@@ -102,6 +103,18 @@ class Text(Setting[str]):
             found = f", not {shown(value)}" if self._showable else "; what was given is not"
             raise ValidationError(f"must be {self._hint}{found}")
         return value
+
+
+class Filter(Setting[str]):
+    """A SCIM filter (RFC 7644, section 3.4.2.2)."""
+
+    def checked(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValidationError(f"must be a SCIM filter, not {shown(value)}")
+        try:
+            return str(ScimFilter(value))
+        except InvalidFilterException as error:
+            raise ValidationError(f"must be a SCIM filter: {error.detail}") from error
 
 
 class Choice(Setting[str]):

@@ -12,6 +12,7 @@ from scim_bridge.settings.kinds import (
     DatabaseUrl,
     Day,
     File,
+    Filter,
     Flag,
     Number,
     Patterns,
@@ -97,11 +98,23 @@ class IdentityCenterSchema(Section):
     calls_per_second = Number(0.1, 1000)
     timeout = Number(1, 120)
     write_via = Choice("scim", "identity-store")
+    filter = Filter()
 
     def together(self, given: Given, named: Collection[str]) -> Problems:
         yield from _missing(given, named)
         yield from _token(given, named)
         yield from _other_region(given)
+
+
+class TargetSchema(IdentityCenterSchema):
+    """A further Identity Center: the keys of `[identity_center]`."""
+
+    type = Choice("identity-center")
+
+    def together(self, given: Given, named: Collection[str]) -> Problems:
+        if "type" not in named:
+            yield "type", 'is missing: it is "identity-center"'
+        yield from super().together(given, named)
 
 
 class DeliverySchema(Section):
@@ -179,6 +192,7 @@ class LogSchema(Section):
     level = Choice("debug", "info", "warning", "error")
 
 
+# The sections that there is one of.
 SECTIONS: Mapping[str, Section] = {
     "server": ServerSchema(),
     "database": DatabaseSchema(),
@@ -195,6 +209,12 @@ SECTIONS: Mapping[str, Section] = {
     "audit": AuditSchema(),
     "log": LogSchema(),
 }
+
+
+# The sections that there may be several of, and how TOML holds them.
+NAMED: Mapping[str, type] = {"targets": dict}
+# Of each further Identity Center, `[targets.NAME]`.
+TARGET = TargetSchema()
 
 
 def _missing(given: Given, named: Collection[str]) -> Problems:

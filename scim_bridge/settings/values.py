@@ -1,5 +1,6 @@
 """What an operator can set, and what holds when nothing is set."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -58,6 +59,8 @@ class IdentityCenter:
     # The door for users, groups and memberships: "identity-store" needs no SCIM endpoint, and
     # cannot disable anybody.
     write_via: Literal["scim", "identity-store"] = "scim"
+    # Who goes there: a SCIM filter over the user. None: everybody.
+    filter: str | None = None
 
     @property
     def written_to(self) -> str:
@@ -199,3 +202,5 @@ class Settings:
     alerts: Alerts = field(default_factory=Alerts)
     audit: Audit = field(default_factory=Audit)
     log: Log = field(default_factory=Log)
+    # ``[targets.NAME]``: further Identity Centers, by their names.
+    targets: Mapping[str, IdentityCenter] = field(default_factory=dict)

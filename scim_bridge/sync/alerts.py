@@ -79,6 +79,11 @@ def causes(present: Overview, *, stale: Sequence[str] = (), uncut: int = 0) -> I
         )
 
 
+def at_target(cause: Cause, target: str) -> Cause:
+    """The same of another target than the first, which it names."""
+    return Cause(id=f"{target}:{cause.id}", text=f"{target}: {cause.text}")
+
+
 def ending_tokens(
     database: Database, bearer_token_expires: str | None, *, today: date
 ) -> Iterator[Cause]:

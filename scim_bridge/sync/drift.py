@@ -117,7 +117,7 @@ class Drift:
             yield self._grants()
 
     def _was_read(self, kind: ExtractionKind) -> bool:
-        return was_read(self.database, kind)
+        return was_read(self.database, kind, self.target)
 
     def _principals(self, kind: Kind) -> Iterator[Difference]:
         rows = self.database.connection.execute(

@@ -15,6 +15,7 @@ import structlog
 
 from scim_bridge.directory.database import Database
 from scim_bridge.errors import TargetError
+from scim_bridge.sync import TARGET
 from scim_bridge.sync.departures import written
 from scim_bridge.sync.journal import forget_runs, journalled
 from scim_bridge.sync.reading import HeldGrant, Reader, by_principal
@@ -58,6 +59,11 @@ class Extracted:
 
 class _Unbelievable(Exception):
     """Too much is missing at once."""
+
+
+def run_of(kind: ExtractionKind, target: str) -> str:
+    """The name of a kind's readings in the journal."""
+    return f"extraction:{kind}" if target == TARGET else f"extraction:{kind}@{target}"
 
 
 def is_suspicious(*, known: int, found: int) -> bool:
@@ -107,8 +113,9 @@ class Extraction:
 
     def _extract(self, kind: ExtractionKind, *, report: Report, believe: bool) -> Extracted:
         begun = time.monotonic()
-        forget_runs(self.database, f"extraction:{kind}", older_than=KEEP_RUNS)
-        with journalled(self.database, f"extraction:{kind}") as run:
+        name = run_of(kind, self.sightings.target)
+        forget_runs(self.database, name, older_than=KEEP_RUNS)
+        with journalled(self.database, name) as run:
             result = self._attempt(kind, partial(report, kind), believe)
             run.outcome = result.ending
             run.counts = {**result.counts, **({"reason": result.reason} if result.reason else {})}

@@ -36,6 +36,7 @@ from scim_bridge.directory.database import Database, now
 from scim_bridge.directory.write import Kind
 from scim_bridge.errors import BridgeError
 from scim_bridge.plan.state import NOTHING, TakeAway
+from scim_bridge.sync import ACCESS_SUFFIX
 from scim_bridge.sync.pause import running
 
 State = Literal["clear", "pending", "failed", "held", "suppressed"]
@@ -216,7 +217,10 @@ class Marks:
             connection.execute(
                 pending.insert().from_select(
                     list(columns),
-                    select(*columns.values()).select_from(links).where(not_(marked)).distinct(),
+                    select(*columns.values())
+                    .select_from(links)
+                    .where(links.c.target == self.target.removesuffix(ACCESS_SUFFIX), not_(marked))
+                    .distinct(),
                 )
             )
             connection.execute(

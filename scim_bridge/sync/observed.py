@@ -142,7 +142,7 @@ class Observations:
                 created_here=created_here,
             )
         )
-        arrivals.linked(self.database, key)
+        arrivals.linked(self.database, self.target, key)
 
     def move_link(self, old: Key, new: Key) -> None:
         """Give a principal, and what was applied to it, to another resource: a rehire."""

@@ -11,7 +11,14 @@ from scim_bridge.directory import locks
 from scim_bridge.directory.database import Database
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import Extraction as ExtractionSettings
-from scim_bridge.sync.extraction import KINDS, Extracted, Extraction, ExtractionKind, Report
+from scim_bridge.sync.extraction import (
+    KINDS,
+    Extracted,
+    Extraction,
+    ExtractionKind,
+    Report,
+    run_of,
+)
 from scim_bridge.sync.freshness import freshness
 
 log = structlog.get_logger(__name__)
@@ -82,7 +89,7 @@ class Schedule:
         wanted, results = set(kinds), list[Extracted]()
         for lane in LANES:
             if mine := [kind for kind in lane if kind in wanted]:
-                name = f"extraction:{lane[0]}"
+                name = run_of(lane[0], self.extraction.sightings.target)
                 with self._own_turn(name):
                     results += self.extraction.run(
                         mine, report=self._keeping(name, report), believe=believe
@@ -105,11 +112,11 @@ class Schedule:
             reading.join(END_WITHIN)
 
     def _due(self, lane: Sequence[ExtractionKind]) -> list[ExtractionKind]:
-        found = freshness(self.database, self.settings)
+        found = freshness(self.database, self.settings, self.extraction.sightings.target)
         return [one.kind for one in found if one.kind in lane and one.is_due]
 
     def _read(self, lane: tuple[ExtractionKind, ...]) -> None:
-        name = f"extraction:{lane[0]}"
+        name = run_of(lane[0], self.extraction.sightings.target)
         try:
             with locks.turn(self.database, name, TURN_SECONDS) as mine:
                 # Another process may have read it meanwhile.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, not_, select
 
 from scim_bridge.directory import tables
 from scim_bridge.directory.database import Database
@@ -21,6 +21,7 @@ from scim_bridge.plan.state import (
     User,
     UserState,
 )
+from scim_bridge.sync.audience import EVERYBODY, Audience
 from scim_bridge.sync.marks import Key
 from scim_bridge.sync.observed import Link, Observations, as_sent
 
@@ -39,10 +40,17 @@ class Naming:
 class Subjects:
     """Reads users and groups from all three sides. Methods join the caller's transaction."""
 
-    def __init__(self, database: Database, observations: Observations, naming: Naming) -> None:
+    def __init__(
+        self,
+        database: Database,
+        observations: Observations,
+        naming: Naming,
+        audience: Audience = EVERYBODY,
+    ) -> None:
         self.database = database
         self.observations = observations
         self.naming = naming
+        self.audience = audience
 
     def user(self, user_id: str) -> User | None:
         """A user of the directory, deleted ones included; None if there never was one."""
@@ -106,20 +114,28 @@ class Subjects:
         return str(row.id)
 
     def _unlinked_group(self, row: Row[Any]) -> Group:
+        """A group that is not there yet. Where not everybody goes, it comes with its people."""
+        is_wanted = self.audience.is_all or bool(self.effective_members(row.id))
         return Group(
             id=row.id,
             external_id=self.external_id(row),
-            desired=self._desired_group(row),
+            desired=self._desired_group(row) if is_wanted else None,
             created_here=False,
         )
 
     def _desired_user(self, row: Row[Any], link: Link | None) -> UserState | None:
-        if row.deleted_at is not None and link is None:
+        is_there = row.deleted_at is None and self._goes_there(row.id)
+        if not is_there and link is None:
             return None
         projection = project_user(row.document, manager=self._manager(row.document))
-        return UserState(
-            attributes=projection.attributes, active=row.active and row.deleted_at is None
-        )
+        return UserState(attributes=projection.attributes, active=row.active and is_there)
+
+    def _goes_there(self, user_id: str) -> bool:
+        if self.audience.is_all:
+            return True
+        users = tables.users
+        query = select(users.c.id).where(users.c.id == user_id, self.audience.condition())
+        return self.database.connection.scalar(query) is not None
 
     def _manager(self, document: Mapping[str, Any]) -> str | None:
         """The principal of a user's manager, once the manager has one."""
@@ -143,7 +159,9 @@ class Subjects:
         users = tables.users
         rows = self.database.connection.execute(
             select(users.c.id, users.c.active).where(
-                users.c.id.in_(people_of([group_id])), users.c.deleted_at.is_(None)
+                users.c.id.in_(people_of([group_id])),
+                users.c.deleted_at.is_(None),
+                self.audience.condition(),
             )
         )
         return effective_members(Member(user=row.id, active=row.active) for row in rows)
@@ -158,7 +176,9 @@ class Subjects:
                 self.database.connection.scalars(
                     select(users.c.id).where(
                         users.c.id.in_(ordered[start : start + 5000]),
-                        users.c.active.is_(False) | users.c.deleted_at.is_not(None),
+                        users.c.active.is_(False)
+                        | users.c.deleted_at.is_not(None)
+                        | not_(self.audience.condition()),
                     )
                 )
             )

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.resources import Resources
 from scim_bridge.identity_center.apis import Apis
-from scim_bridge.settings import Settings
+from scim_bridge.settings import IdentityCenter, Settings
 from scim_bridge.sync.adoption import Adoption
 from scim_bridge.sync.drift import Drift
 from scim_bridge.sync.entitled import Entitlements
 from scim_bridge.sync.extraction import Extraction, ExtractionKind
-from scim_bridge.sync.grants import Grants
 from scim_bridge.sync.marks import Marks
 from scim_bridge.sync.observed import Observations
 from scim_bridge.sync.reading import Reader
@@ -40,15 +39,15 @@ def watch(
     database: Database,
     apis: Apis,
     observations: Observations,
-    grants: Grants,
     subjects: Subjects,
     recorder: Recorder,
     marks: Marks,
     access_marks: Marks,
     resources: Resources,
+    entitlements: Entitlements,
+    center: IdentityCenter,
 ) -> Watch:
     """Put the parts together. Nothing is called and nothing is read yet."""
-    entitlements = Entitlements(database, observations, grants)
     drift = Drift(
         database=database,
         observations=observations,
@@ -73,7 +72,7 @@ def watch(
 
     extraction = Extraction(
         database,
-        Reader(apis, calls_per_second=settings.identity_center.calls_per_second * SHARE),
+        Reader(apis, calls_per_second=center.calls_per_second * SHARE),
         Sightings(database, observations, recorder),
         margin=settings.extraction.margin,
         after=after,

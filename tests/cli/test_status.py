@@ -22,6 +22,7 @@ KEYS = {
     "paused",
     "held_sets",
     "waiting",
+    "targets",
     "extraction",
     "drift",
     "warned",

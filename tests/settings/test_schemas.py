@@ -7,7 +7,7 @@ import pytest
 
 from scim_bridge.errors import SettingsError
 from scim_bridge.settings import Settings, load
-from scim_bridge.settings.schemas import SECTIONS
+from scim_bridge.settings.schemas import NAMED, SECTIONS
 
 IDENTITY_CENTER = {
     "SCIM_BRIDGE_IDENTITY_CENTER__REGION": "eu-central-1",
@@ -36,7 +36,7 @@ def test_schemas_and_values_have_the_same_keys():
     """Every section and key that can be set has a value to go to, and the reverse."""
     values = Settings()
 
-    assert [field.name for field in fields(Settings)] == list(SECTIONS)
+    assert [field.name for field in fields(Settings)] == [*SECTIONS, *NAMED]
     for name, schema in SECTIONS.items():
         assert [field.name for field in fields(getattr(values, name))] == list(schema.fields)
 

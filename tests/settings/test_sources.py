@@ -185,3 +185,47 @@ def test_the_password_of_the_database_is_shown_nowhere(tmp_path, password):
 
     assert settings.database.url == url
     assert masked(settings)["database"]["url"] == "postgresql+psycopg://***@db.example/bridge"
+
+
+TARGETS = """
+[identity_center]
+region = "eu-central-1"
+scim_endpoint = "https://scim.eu-central-1.amazonaws.com/t/scim/v2"
+filter = 'userType eq "Employee"'
+[targets.paris]
+type = "identity-center"
+region = "eu-west-3"
+scim_endpoint = "https://scim.eu-west-3.amazonaws.com/u/scim/v2"
+credentials_file = "paris.keys"
+filter = 'addresses[country eq "FR"]'
+"""
+
+
+def test_further_identity_centers_have_names_and_paths_beside_the_file(file):
+    """`[targets.NAME]` takes the keys of `[identity_center]`, and is shown as it is set."""
+    file.write_text(TARGETS)
+
+    loaded = read(file, {})
+
+    paris = loaded.settings.targets["paris"]
+    assert paris.credentials_file == file.parent / "paris.keys"
+    assert (paris.filter, paris.timeout) == ('addresses[country eq "FR"]', 20.0)
+    assert masked(loaded.settings)["targets.paris"]["region"] == "eu-west-3"
+    assert loaded.origins["targets.paris.region"] == str(file)
+
+
+def test_what_is_wrong_with_a_further_identity_center_is_said_with_its_name(file):
+    """Also a filter that is none, a name that cannot be one, and what no key is."""
+    file.write_text(
+        '[targets.identity-center]\ntype = "identity-center"\n[targets."Pa ris"]\n'
+        '[targets.rome]\nregion = "eu-south-1"\nfilter = "userType is x"\nspeed = 3\n'
+    )
+
+    said = _said(file, {})
+
+    assert said["targets.identity-center"] == "the name 'identity-center' is taken: choose another"
+    assert "lower-case letters" in said["targets.Pa ris"]
+    assert said["targets.rome.type"] == 'is missing: it is "identity-center"'
+    assert said["targets.rome.filter"].startswith("must be a SCIM filter")
+    assert "no such key" in said["targets.rome.speed"]
+    assert said["targets.rome.scim_endpoint"].startswith("is missing")

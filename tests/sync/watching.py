@@ -164,12 +164,13 @@ def watching(directory: Directory, sandbox: Sandbox, **options: Any) -> Watched:
         database=directory.database,
         apis=apis,
         observations=directory.observations,
-        grants=directory.entitlements.grants,
         subjects=directory.planning.subjects,
         recorder=directory.reconciler.recorder,
         marks=directory.marks,
         access_marks=directory.access_marks,
         resources=directory.resources,
+        entitlements=directory.entitlements,
+        center=centre,
     )
     parts.extraction.reader._pauses = (0.0,)
     return Watched(
