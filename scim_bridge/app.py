@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask, Response, jsonify
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from scim_bridge.connectors.webhook import Receiver
 from scim_bridge.directory import migration
 from scim_bridge.directory.catalogue import Catalogue
 from scim_bridge.directory.database import Database
@@ -28,15 +29,16 @@ from scim_bridge.scim.authentication import bearer_authentication
 from scim_bridge.scim.provider import Provider
 from scim_bridge.scim.server import Server
 from scim_bridge.scim.tolerances import Tolerances
-from scim_bridge.settings import Settings
+from scim_bridge.settings import Settings, Snapshot, Webhook
 from scim_bridge.sync import TARGET
 from scim_bridge.sync.access import AccessReconciler
-from scim_bridge.sync.alerts import Alerts, Cause, at_target, causes, ending_tokens
+from scim_bridge.sync.alerts import Alerts, Cause, at_target, causes, ending_tokens, not_told
 from scim_bridge.sync.audience import Audience
 from scim_bridge.sync.cuts import Cuts, uncut
 from scim_bridge.sync.decisions import Decisions
 from scim_bridge.sync.delivery import Delivery
 from scim_bridge.sync.entitled import Entitlements
+from scim_bridge.sync.feed import Feed, feed_standing
 from scim_bridge.sync.freshness import Freshness, freshness
 from scim_bridge.sync.held import HeldLosses
 from scim_bridge.sync.marks import Key, Marks
@@ -48,6 +50,7 @@ from scim_bridge.sync.planning import Planning
 from scim_bridge.sync.provisioning import provisioning
 from scim_bridge.sync.reconciler import Reconciler
 from scim_bridge.sync.settling import Settling
+from scim_bridge.sync.snapshots import Snapshots
 from scim_bridge.sync.target import Target, assemble
 from scim_bridge.sync.watch import Watch, watch
 from scim_bridge.sync.worker import Lane, Worker
@@ -68,6 +71,9 @@ class Bridge:
     decisions: Decisions
     # What reads the Identity Centers whose region is known, the first one first.
     watches: tuple[Watch, ...]
+    # Who is told of every change, and who is given the whole directory in files.
+    feeds: tuple[Feed, ...]
+    snapshots: tuple[Snapshots, ...]
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -142,6 +148,8 @@ class Bridge:
             background=(
                 *(one.schedule for one in self.watches),
                 *(one.cuts for one in self.targets),
+                *self.feeds,
+                *self.snapshots,
             ),
             beside=[lane for one in self.others for lane in one.lanes],
             begin=self.settle,
@@ -180,6 +188,8 @@ class Bridge:
         found = [*self._causes_at(self.target)]
         for one in self.others:
             found += [at_target(cause, one.name) for cause in self._causes_at(one)]
+        for feed in self.feeds:
+            found += not_told(feed.name, feed_standing(self.database, feed.name))
         expires = self.settings.identity_center.bearer_token_expires
         return [*found, *ending_tokens(self.database, expires, today=today)]
 
@@ -204,6 +214,8 @@ class Bridge:
             one.forget_door()
 
     def close(self) -> None:
+        for feed in self.feeds:
+            feed.told.close()
         self.database.close()
 
 
@@ -248,6 +260,16 @@ def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None =
             seen
             for one in (first, *others)
             if (seen := _watch(settings, resources, one)) is not None
+        ),
+        feeds=tuple(
+            Feed(database, name, Receiver(one))
+            for name, one in settings.connector.items()
+            if isinstance(one, Webhook)
+        ),
+        snapshots=tuple(
+            Snapshots(database, name, one)
+            for name, one in settings.connector.items()
+            if isinstance(one, Snapshot)
         ),
     )
 

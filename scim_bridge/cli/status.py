@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from scim_bridge.cli import reading
+from scim_bridge.cli import connectors, reading
 from scim_bridge.cli.invocation import Invocation, advise, opened, pass_invocation
 from scim_bridge.cli.names import called, listed, people, printable, user_names
 from scim_bridge.cli.output import json_option, lasting, print_json, print_wrapped
@@ -79,12 +79,14 @@ def command(
         first, *others = (
             _present(database, settings, name, now, limit) for name, now in present.items()
         )
+        connected = connectors.standings(database, settings)
         lately = warned(database, since=time.time() - LATELY * 3600)
     if as_json:
         print_json(
             {
                 **as_dict(first),
                 "targets": {one.target: as_dict(one) for one in others},
+                "connectors": connected,
                 "warned": [asdict(one) for one in lately],
                 "limits": LIMITS if is_limited else None,
             }
@@ -94,6 +96,8 @@ def command(
         for one in others:
             click.echo(f"\nAt {one.target}:")
             _print(one)
+        for line in connectors.lines(connected):
+            print_wrapped(line)
         for warning in lately:
             print_wrapped(_warned(warning))
         if is_limited:

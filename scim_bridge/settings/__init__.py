@@ -5,6 +5,7 @@ from scim_bridge.settings.values import (
     Adopt,
     Alerts,
     Audit,
+    Connector,
     Database,
     Delivery,
     Deprovision,
@@ -16,7 +17,9 @@ from scim_bridge.settings.values import (
     Safety,
     Server,
     Settings,
+    Snapshot,
     Users,
+    Webhook,
 )
 
 __all__ = [
@@ -25,6 +28,7 @@ __all__ = [
     "Adopt",
     "Alerts",
     "Audit",
+    "Connector",
     "Database",
     "Delivery",
     "Deprovision",
@@ -37,7 +41,9 @@ __all__ = [
     "Safety",
     "Server",
     "Settings",
+    "Snapshot",
     "Users",
+    "Webhook",
     "load",
     "masked",
     "read",

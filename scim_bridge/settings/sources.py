@@ -24,15 +24,22 @@ from scim_bridge.settings.kinds import (
     shown,
     without_password,
 )
-from scim_bridge.settings.schemas import NAMED, SECTIONS, TARGET, Section
-from scim_bridge.settings.values import IdentityCenter, Settings
+from scim_bridge.settings.schemas import CONNECTORS, NAMED, SECTIONS, TARGET, Section
+from scim_bridge.settings.values import Connector, IdentityCenter, Settings, Snapshot, Webhook
 
 CONFIG_VARIABLE = "SCIM_BRIDGE_CONFIG"
 DEFAULT_FILE = Path("scim-bridge.toml")
 DEFAULT = "default"
 _PREFIX = "SCIM_BRIDGE_"
 _SQLITE = "sqlite:///"
-_FORMS = {"targets": "sections, [targets.NAME]"}
+_FORMS = {"targets": "sections, [targets.NAME]", "connector": "a list, [[connector]]"}
+# What tells one of several connectors, and its keys.
+_WHICH = ("name", "type")
+_CONNECTORS: Mapping[str, type[Connector]] = {
+    "webhook": Webhook,
+    "csv": Snapshot,
+    "jsonl": Snapshot,
+}
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
@@ -124,7 +131,7 @@ class _Named:
 def _named(tables: Mapping[str, Any], problems: list[SettingProblem]) -> dict[str, _Named]:
     """The sections that have a name of the operator's choice."""
     found: dict[str, _Named] = {}
-    targets = tables.get("targets", {})
+    targets, connectors = tables.get("targets", {}), tables.get("connector", [])
     for name, table in targets.items() if isinstance(targets, dict) else ():
         where = f"targets.{name}"
         if not isinstance(table, dict):
@@ -132,6 +139,14 @@ def _named(tables: Mapping[str, Any], problems: list[SettingProblem]) -> dict[st
             problems.append(SettingProblem(where=where, what=what))
         elif _is_free(name, where, found, problems):
             found[where] = _Named(schema=TARGET, table=table)
+    for table in connectors if isinstance(connectors, list) else ():
+        name, kind = (table.get(key) if isinstance(table, dict) else None for key in _WHICH)
+        where = f"connector.{name}"
+        if kind not in CONNECTORS:
+            what = f"type must be {' or '.join(CONNECTORS)}, not {shown(kind)}"
+            problems.append(SettingProblem(where=where, what=what))
+        elif _is_free(name, where, found, problems):
+            found[where] = _Named(schema=CONNECTORS[str(kind)], table=table)
     return found
 
 
@@ -253,11 +268,13 @@ def _section(
 
 def _settings(sections: Mapping[str, Mapping[str, Any]]) -> Settings:
     defaults = Settings()
-    made: dict[str, Any] = {"targets": {}}
+    made: dict[str, Any] = {section: {} for section in NAMED}
     for name, values in sections.items():
         section, _, own = name.partition(".")
         if section == "targets":
-            made["targets"][own] = IdentityCenter(**_without(values, "type"))
+            made[section][own] = IdentityCenter(**_without(values, "type"))
+        elif section == "connector":
+            made[section][own] = _CONNECTORS[values["type"]](**_without(values, "name"))
         else:
             made[section] = replace(getattr(defaults, section), **values)
     return Settings(**made)
@@ -272,7 +289,7 @@ def _anchored(settings: Settings, file: Path | None, given: Given) -> Settings:
     if file is None:
         return settings
     folder = file.absolute().parent
-    moved: dict[str, Any] = {"targets": {}}
+    moved: dict[str, Any] = {section: {} for section in NAMED}
     for name, schema in _schemas(settings).items():
         part = _part(settings, name)
         values = {
@@ -289,7 +306,11 @@ def _anchored(settings: Settings, file: Path | None, given: Given) -> Settings:
 
 
 def _schemas(settings: Settings) -> Schemas:
-    return {**SECTIONS, **{f"targets.{name}": TARGET for name in settings.targets}}
+    return {
+        **SECTIONS,
+        **{f"targets.{name}": TARGET for name in settings.targets},
+        **{f"connector.{name}": CONNECTORS[one.type] for name, one in settings.connector.items()},
+    }
 
 
 def _part(settings: Settings, section: str) -> Any:

@@ -185,6 +185,32 @@ class Log:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """``[[connector]]`` of type webhook: who is sent an event for every change."""
+
+    type: Literal["webhook"] = "webhook"
+    url: str
+    # What the events are signed with.
+    secret_env: str | None = None
+    secret_file: Path | None = None
+    # How long the receiver may take for one event, in seconds.
+    timeout: float = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """``[[connector]]`` of type csv or jsonl: a folder that holds the whole directory."""
+
+    type: Literal["csv", "jsonl"]
+    folder: Path
+    # How often it is written, in seconds ("1d" in the file). 0: only by command.
+    interval: float = 86400.0
+
+
+Connector = Webhook | Snapshot
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything an operator can set."""
 
@@ -204,3 +230,5 @@ class Settings:
     log: Log = field(default_factory=Log)
     # ``[targets.NAME]``: further Identity Centers, by their names.
     targets: Mapping[str, IdentityCenter] = field(default_factory=dict)
+    # ``[[connector]]``: other systems, by their names.
+    connector: Mapping[str, Connector] = field(default_factory=dict)

@@ -229,3 +229,38 @@ def test_what_is_wrong_with_a_further_identity_center_is_said_with_its_name(file
     assert said["targets.rome.filter"].startswith("must be a SCIM filter")
     assert "no such key" in said["targets.rome.speed"]
     assert said["targets.rome.scim_endpoint"].startswith("is missing")
+
+
+def test_connectors_have_names_and_keys_of_their_type(file):
+    """`[[connector]]`; where a secret is, and never the secret itself, is shown."""
+    file.write_text(
+        '[[connector]]\nname = "pager"\ntype = "webhook"\nurl = "https://events.example.com/x"\n'
+        'secret_file = "pager.secret"\n'
+        '[[connector]]\nname = "lake"\ntype = "csv"\nfolder = "lake"\ninterval = "12h"\n'
+    )
+
+    loaded = read(file, {})
+
+    assert loaded.settings.connector["lake"].folder == file.parent / "lake"
+    shown = masked(loaded.settings)
+    assert shown["connector.pager"]["secret_file"] == str(file.parent / "pager.secret")
+    assert shown["connector.lake"]["interval"] == "12h"
+
+
+def test_what_is_wrong_with_a_connector_is_said_with_its_name(file):
+    """A type that there is not, a name twice, no secret, and another type's key."""
+    file.write_text(
+        '[[connector]]\nname = "x"\ntype = "fax"\n'
+        '[[connector]]\nname = "pager"\ntype = "webhook"\nurl = "http://events.example.com"\n'
+        '[[connector]]\nname = "pager"\ntype = "csv"\nfolder = "lake"\n'
+        '[[connector]]\nname = "lake"\ntype = "jsonl"\nsecret_env = "SECRET"\n'
+    )
+
+    said = _said(file, {})
+
+    assert said["connector.x"].startswith("type must be webhook or csv")
+    assert said["connector.pager.secret_file"].startswith("is missing")
+    assert "https://" in said["connector.pager.url"]
+    assert said["connector.pager"] == "the name 'pager' is taken: choose another"
+    assert said["connector.lake.folder"] == "is missing"
+    assert "no such key" in said["connector.lake.secret_env"]
