@@ -29,7 +29,7 @@ from scim_bridge.scim.authentication import bearer_authentication
 from scim_bridge.scim.provider import Provider
 from scim_bridge.scim.server import Server
 from scim_bridge.scim.tolerances import Tolerances
-from scim_bridge.settings import Settings, Snapshot, Webhook
+from scim_bridge.settings import ScimSystem, Settings, Snapshot, Webhook
 from scim_bridge.sync import TARGET
 from scim_bridge.sync.access import AccessReconciler
 from scim_bridge.sync.alerts import Alerts, Cause, at_target, causes, ending_tokens, not_told
@@ -51,7 +51,7 @@ from scim_bridge.sync.provisioning import provisioning
 from scim_bridge.sync.reconciler import Reconciler
 from scim_bridge.sync.settling import Settling
 from scim_bridge.sync.snapshots import Snapshots
-from scim_bridge.sync.target import Target, assemble
+from scim_bridge.sync.target import Target, assemble, assemble_system
 from scim_bridge.sync.watch import Watch, watch
 from scim_bridge.sync.worker import Lane, Worker
 
@@ -147,7 +147,7 @@ class Bridge:
             upkeep=upkeep or self._upkeep(),
             background=(
                 *(one.schedule for one in self.watches),
-                *(one.cuts for one in self.targets),
+                *(one.cuts for one in self.targets if one.grants_access),
                 *self.feeds,
                 *self.snapshots,
             ),
@@ -176,7 +176,7 @@ class Bridge:
         return upkeep
 
     @property
-    def lanes(self) -> tuple[Lane, Lane]:
+    def lanes(self) -> tuple[Lane, ...]:
         """The ways of deliveries to the first Identity Center: of users, groups and memberships,
         and of their assignments.
         """
@@ -280,7 +280,9 @@ def _targets(
     provider: Provider,
     rehearsed: list[Change | AccessChange] | None,
 ) -> Iterator[Target]:
-    """The Identity Centers of the settings, that of `[identity_center]` first."""
+    """The Identity Centers of the settings, that of `[identity_center]` first, and what SCIM
+    systems are connected.
+    """
     named = {TARGET: settings.identity_center, **settings.targets}
     for name, center in named.items():
         section = "identity_center" if name == TARGET else f"targets.{name}"
@@ -298,6 +300,20 @@ def _targets(
             others=tuple(other for other in named if other != name),
             rehearsed=rehearsed,
         )
+    for name, system in settings.connector.items():
+        if isinstance(system, ScimSystem):
+            yield assemble_system(
+                settings,
+                name=name,
+                system=system,
+                database=database,
+                audience=Audience(
+                    system.filter,
+                    model=provider.directory_models["User"],
+                    setting=f"connector.{name}.filter",
+                ),
+                rehearsed=rehearsed,
+            )
 
 
 def _decisions(resources: Resources, one: Target, elsewhere: Sequence[Decisions] = ()) -> Decisions:

@@ -18,7 +18,7 @@ SET_UP = (
     "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/scim-bridge demo",
     "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest",
 )
-SHOWN_CONNECTORS = ("webhook", "csv")
+SHOWN_CONNECTORS = ("scim", "webhook", "csv")
 KEYS = [(section, key) for section, schema in SECTIONS.items() for key in schema.fields]
 
 

@@ -1,5 +1,6 @@
 """How do connected systems stand, said to a person and to a script?"""
 
+import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -7,20 +8,30 @@ from typing import Any
 from scim_bridge.cli.finding import Finding, tried
 from scim_bridge.cli.names import printable
 from scim_bridge.cli.output import lasting
+from scim_bridge.connectors.scim_system import connect_system
 from scim_bridge.connectors.snapshot import check_folder
 from scim_bridge.connectors.webhook import Receiver
 from scim_bridge.directory.database import Database
-from scim_bridge.settings import Connector, Settings, Snapshot, Webhook
+from scim_bridge.settings import ScimSystem, Settings, Snapshot, Webhook
 from scim_bridge.sync.feed import feed_standing
 from scim_bridge.sync.snapshots import snapshot_standing
 
 
 def standings(database: Database, settings: Settings) -> dict[str, dict[str, Any]]:
     """Each connector by its name, as `status --json` prints it. Ages are in seconds."""
-    return {name: _standing(database, name, one) for name, one in settings.connector.items()}
+    return {
+        name: _standing(database, name, one)
+        for name, one in settings.connector.items()
+        if not isinstance(one, ScimSystem)
+    }
 
 
-def _standing(database: Database, name: str, one: Connector) -> dict[str, Any]:
+def systems(settings: Settings) -> tuple[str, ...]:
+    """The names of those that are targets, as an Identity Center is."""
+    return tuple(name for name, one in settings.connector.items() if isinstance(one, ScimSystem))
+
+
+def _standing(database: Database, name: str, one: Webhook | Snapshot) -> dict[str, Any]:
     match one:
         case Webhook():
             feed = feed_standing(database, name)
@@ -72,10 +83,17 @@ def findings(settings: Settings) -> Iterator[Finding]:
     """What `doctor` finds of each. Nothing is sent and nothing is written."""
     for name, one in settings.connector.items():
         match one:
+            case ScimSystem():
+                yield tried(f"connector {name}", partial(_system, name, one))
             case Webhook():
                 yield tried(f"connector {name}", partial(_receiver, one))
             case Snapshot():
                 yield tried(f"connector {name}", partial(_folder, one))
+
+
+def _system(name: str, settings: ScimSystem) -> str:
+    connect_system(name, settings).check(deadline=time.monotonic() + settings.timeout)
+    return f"{settings.url} answers"
 
 
 def _receiver(settings: Webhook) -> str:

@@ -136,7 +136,7 @@ def _unsettled(bridge: Bridge, user_id: str) -> list[_Work]:
         link = bridge.observations.link(Key(kind="user", id=user_id))
         groups = {group.id for group in groups_of(bridge.database, user_id)}
         principal = link.target_id if link else None
-        own, access = bridge.lanes
+        own, access = bridge.lanes[0], bridge.lanes[1]
         marks = [
             mark
             for mark in own.marks.marked("pending", "failed")

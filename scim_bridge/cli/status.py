@@ -72,7 +72,7 @@ def command(
     settings = invocation.settings()
     is_limited = settings.identity_center.write_via == "identity-store"
     with opened(settings) as database:
-        names = (TARGET, *settings.targets)
+        names = (TARGET, *settings.targets, *connectors.systems(settings))
         present = _awaited(
             lambda: {name: overview(database, name) for name in names}, seconds=wait or 0.0
         )
@@ -238,7 +238,8 @@ def _waiting_as_dict(one: Waiting) -> dict[str, Any]:
 
 def _print(present: Present) -> None:
     now = present.now
-    for line in (*_lines(now), *reading.lines(present.known)):
+    where = "Identity Center" if present.target == TARGET else present.target
+    for line in (*_lines(now, where), *reading.lines(present.known)):
         print_wrapped(line)
     for one in now.held_sets:
         _print_held(one, present.whom[one.id], present.stuck.get(one.id, 0))
@@ -250,8 +251,8 @@ def _print(present: Present) -> None:
             click.echo(f"… and {total - len(present.rows)} more (--limit)")
 
 
-def _lines(now: Overview) -> list[str]:
-    lines = [_counts(now), _door(now), *_access_door(now)]
+def _lines(now: Overview, where: str) -> list[str]:
+    lines = [_counts(now, where), _door(now, where), *_access_door(now)]
     if now.pause is not None:
         lines.append(
             f"! Delivery is paused for {lasting(now.pause.age)} by "
@@ -267,20 +268,20 @@ def _lines(now: Overview) -> list[str]:
     return lines
 
 
-def _counts(now: Overview) -> str:
+def _counts(now: Overview, where: str) -> str:
     if not any(now.states.values()):
-        return "Everything has reached Identity Center."
+        return f"Everything has reached {where}."
     counts = ", ".join(f"{count} {state}" for state, count in sorted(now.states.items()))
     if now.oldest_pending is None:
         return counts
     return f"{counts}; the oldest is pending for {lasting(now.oldest_pending)}"
 
 
-def _door(now: Overview) -> str:
+def _door(now: Overview, where: str) -> str:
     if now.door is None or now.door.circuit == "closed":
-        return "Nothing is known to be in the way of calls to Identity Center."
+        return f"Nothing is known to be in the way of calls to {where}."
     return (
-        f"! Calls have not got through to Identity Center for {lasting(now.door.age)}: "
+        f"! Calls have not got through to {where} for {lasting(now.door.age)}: "
         f"{printable(now.door.cause or 'the cause is not known')}"
     )
 

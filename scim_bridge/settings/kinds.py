@@ -201,6 +201,17 @@ class Texts(Setting[tuple[str, ...]]):
         return [item.strip() for item in text.split(",") if item.strip()]
 
 
+class Table(Setting[dict[str, str]]):
+    """A small table of texts, {"nickName" = "displayName"}."""
+
+    def checked(self, value: Any) -> dict[str, str]:
+        if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
+            raise ValidationError(
+                f'must be a table such as {{ nickName = "displayName" }}, not {shown(value)}'
+            )
+        return dict(value)
+
+
 class Url(Setting[str]):
     """The address of a service, without a slash at its end.
 

@@ -17,6 +17,7 @@ from scim_bridge.settings.kinds import (
     Number,
     Patterns,
     Period,
+    Table,
     Text,
     Texts,
     Url,
@@ -149,6 +150,22 @@ class SnapshotSchema(ConnectorSchema):
     needs = ("folder",)
 
 
+class ScimSystemSchema(ConnectorSchema):
+    url = Url(encrypted=True)
+    # A token put here by mistake must not be shown.
+    bearer_token_env = Text(_VARIABLE, hint="the name of a variable", showable=False)
+    bearer_token_file = File()
+    filter = Filter()
+    attributes = Table()
+    calls_per_second = Number(0.1, 1000)
+    timeout = Number(1, 120)
+    needs = ("url",)
+
+    def together(self, given: Given, named: Collection[str]) -> Problems:
+        yield from super().together(given, named)
+        yield from _one_secret(named, "bearer_token_env", "bearer_token_file")
+
+
 class DeliverySchema(Section):
     wait = Number(0, 60)
     coalesce = Number(0, 60)
@@ -249,6 +266,7 @@ NAMED: Mapping[str, type] = {"targets": dict, "connector": list}
 TARGET = TargetSchema()
 # Of each `[[connector]]`, by its type.
 CONNECTORS: Mapping[str, Section] = {
+    "scim": ScimSystemSchema(),
     "webhook": WebhookSchema(),
     "csv": SnapshotSchema(),
     "jsonl": SnapshotSchema(),

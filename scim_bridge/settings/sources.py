@@ -25,7 +25,14 @@ from scim_bridge.settings.kinds import (
     without_password,
 )
 from scim_bridge.settings.schemas import CONNECTORS, NAMED, SECTIONS, TARGET, Section
-from scim_bridge.settings.values import Connector, IdentityCenter, Settings, Snapshot, Webhook
+from scim_bridge.settings.values import (
+    Connector,
+    IdentityCenter,
+    ScimSystem,
+    Settings,
+    Snapshot,
+    Webhook,
+)
 
 CONFIG_VARIABLE = "SCIM_BRIDGE_CONFIG"
 DEFAULT_FILE = Path("scim-bridge.toml")
@@ -36,6 +43,7 @@ _FORMS = {"targets": "sections, [targets.NAME]", "connector": "a list, [[connect
 # What tells one of several connectors, and its keys.
 _WHICH = ("name", "type")
 _CONNECTORS: Mapping[str, type[Connector]] = {
+    "scim": ScimSystem,
     "webhook": Webhook,
     "csv": Snapshot,
     "jsonl": Snapshot,

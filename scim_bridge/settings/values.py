@@ -207,7 +207,26 @@ class Snapshot:
     interval: float = 86400.0
 
 
-Connector = Webhook | Snapshot
+@dataclass(frozen=True, kw_only=True)
+class ScimSystem:
+    """``[[connector]]`` of type scim: a SCIM service provider that follows the directory."""
+
+    type: Literal["scim"] = "scim"
+    # Its base address: https://crm.example.com/scim/v2
+    url: str
+    bearer_token_env: str | None = None
+    bearer_token_file: Path | None = None
+    # Who goes there: a SCIM filter over the user. None: everybody.
+    filter: str | None = None
+    # By what attribute of a user another one is filled there; an empty one is left out.
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    # The pace that all processes of the bridge together keep under, in calls per second.
+    calls_per_second: float = 10.0
+    # How long one call may take, in seconds.
+    timeout: float = 20.0
+
+
+Connector = Webhook | Snapshot | ScimSystem
 
 
 @dataclass(frozen=True, kw_only=True)

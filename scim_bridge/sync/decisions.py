@@ -7,7 +7,7 @@ from scim_bridge.directory.database import Database
 from scim_bridge.directory.resources import Resources
 from scim_bridge.errors import OperatorError
 from scim_bridge.plan.state import TakeAway
-from scim_bridge.sync.access_intents import AccessIntents
+from scim_bridge.sync.access_intents import Entitling
 from scim_bridge.sync.held import HeldLosses, Loss
 from scim_bridge.sync.marks import Intent, Key, Marks
 from scim_bridge.sync.observed import Observations
@@ -24,7 +24,7 @@ class Decisions:
         marks: Marks,
         observations: Observations,
         held: HeldLosses,
-        access: AccessIntents,
+        access: Entitling,
         *,
         elsewhere: Sequence["Decisions"] = (),
     ) -> None:

@@ -47,6 +47,8 @@ class Intents:
         held: HeldLosses,
         delivery: Delivery,
         audience: Audience = EVERYBODY,
+        *,
+        warns: bool = True,
     ) -> None:
         self.database = database
         self.marks = marks
@@ -54,6 +56,8 @@ class Intents:
         self.held = held
         self.delivery = delivery
         self.audience = audience
+        # Whether what cannot be sent is told: once, however many targets there are.
+        self.warns = warns
 
     def of(self, write: Write, *, impatient: bool) -> Wanted:
         """The marks of a write, after what it moves (a link, a held loss) has been moved.
@@ -68,7 +72,8 @@ class Intents:
         if write.kind == "group":
             return self._group(write, impatient)
         wanted = self._user(write, impatient)
-        self._warn_of_what_is_not_sent(write)
+        if self.warns:
+            self._warn_of_what_is_not_sent(write)
         return wanted
 
     def _warn_of_what_is_not_sent(self, write: Write) -> None:

@@ -80,9 +80,11 @@ def as_sent(seen: Attributes, last: Applied | None) -> dict[str, Any]:
 class Observations:
     """Links, applied and observed of one target. Methods join the caller's transaction."""
 
-    def __init__(self, database: Database, target: str) -> None:
+    def __init__(self, database: Database, target: str, *, grants_access: bool = True) -> None:
         self.database = database
         self.target = target
+        # Whether accounts and applications are granted there.
+        self.grants_access = grants_access
 
     # -- Links ----------------------------------------------------------
 
@@ -142,7 +144,8 @@ class Observations:
                 created_here=created_here,
             )
         )
-        arrivals.linked(self.database, self.target, key)
+        if self.grants_access:
+            arrivals.linked(self.database, self.target, key)
 
     def move_link(self, old: Key, new: Key) -> None:
         """Give a principal, and what was applied to it, to another resource: a rehire."""

@@ -1,8 +1,8 @@
 """One user or group as the difference sees it: from the directory and from what is observed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 from sqlalchemy import Row, not_, select
 
@@ -15,6 +15,7 @@ from scim_bridge.lifecycle.access import Member, effective_members
 from scim_bridge.plan.state import (
     EVERYTHING,
     Abilities,
+    Attributes,
     Group,
     GroupState,
     TakeAway,
@@ -28,6 +29,29 @@ from scim_bridge.sync.observed import Link, Observations, as_sent
 ENTERPRISE_USER = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
 
+class Projection(Protocol):
+    """What a target gets to hold of a document, as flat attributes."""
+
+    # What no call changes once a user is there.
+    only_at_creation: frozenset[str]
+
+    def user(self, document: Mapping[str, Any], *, manager: str | None) -> Attributes: ...
+
+    def group(self, document: Mapping[str, Any]) -> Attributes: ...
+
+
+class OfIdentityCenter:
+    """What an Identity Center gets to hold."""
+
+    only_at_creation = ONLY_AT_CREATION
+
+    def user(self, document: Mapping[str, Any], *, manager: str | None) -> Attributes:
+        return project_user(document, manager=manager).attributes
+
+    def group(self, document: Mapping[str, Any]) -> Attributes:
+        return project_group(document)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Naming:
     """What decides what a resource is at the target: settings, and what the door can do."""
@@ -35,6 +59,7 @@ class Naming:
     external_id: Literal["bridge", "client"] = "bridge"
     when_deleted: Literal["empty", "remove"] = "empty"
     abilities: Abilities = EVERYTHING
+    projection: Projection = field(default_factory=OfIdentityCenter)
 
 
 class Subjects:
@@ -64,12 +89,12 @@ class Subjects:
         return User(
             id=user_id,
             external_id=self.external_id(row),
-            desired=_changeable(desired) if desired and seen else desired,
+            desired=self._changeable(desired) if desired and seen else desired,
             applied=UserState(attributes=last.attributes, active=last.active)
             if last and last.was_answered
             else None,
             principal=link.target_id if link else None,
-            observed=_changeable(
+            observed=self._changeable(
                 UserState(attributes=as_sent(seen.attributes, last), active=seen.active)
             )
             if seen
@@ -127,8 +152,8 @@ class Subjects:
         is_there = row.deleted_at is None and self._goes_there(row.id)
         if not is_there and link is None:
             return None
-        projection = project_user(row.document, manager=self._manager(row.document))
-        return UserState(attributes=projection.attributes, active=row.active and is_there)
+        attributes = self.naming.projection.user(row.document, manager=self._manager(row.document))
+        return UserState(attributes=attributes, active=row.active and is_there)
 
     def _goes_there(self, user_id: str) -> bool:
         if self.audience.is_all:
@@ -151,7 +176,8 @@ class Subjects:
             return None
         members = self.observations.target_ids("user", self.effective_members(row.id))
         return GroupState(
-            attributes=project_group(row.document), members=frozenset(members.values())
+            attributes=self.naming.projection.group(row.document),
+            members=frozenset(members.values()),
         )
 
     def effective_members(self, group_id: str) -> frozenset[str]:
@@ -184,14 +210,14 @@ class Subjects:
             )
         return frozenset(found)
 
+    def _changeable(self, state: UserState) -> UserState:
+        """Without what the target takes only when it creates a user: no call would change it."""
+        fixed = self.naming.projection.only_at_creation
+        kept = {path: value for path, value in state.attributes.items() if path not in fixed}
+        return replace(state, attributes=kept)
+
     def _row(self, table: Any, resource_id: str) -> Row[Any] | None:
         row: Row[Any] | None = self.database.connection.execute(
             select(table).where(table.c.id == resource_id)
         ).one_or_none()
         return row
-
-
-def _changeable(state: UserState) -> UserState:
-    """Without what the target takes only when it creates a user: no call would change it."""
-    kept = {path: value for path, value in state.attributes.items() if path not in ONLY_AT_CREATION}
-    return replace(state, attributes=kept)

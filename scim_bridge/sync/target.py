@@ -1,9 +1,12 @@
 """What belongs to one Identity Center: its doors, what is known of it, and who delivers there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
+from scim_bridge.connectors.scim_payloads import flat, projected_user
+from scim_bridge.connectors.scim_system import connect_system
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.write import Write
 from scim_bridge.identity_center.apis import Apis, connect_apis
@@ -16,11 +19,11 @@ from scim_bridge.identity_center.store_center import StoreCenter
 from scim_bridge.plan.changes import Change
 from scim_bridge.plan.grants import AccessChange
 from scim_bridge.plan.policy import Switches
-from scim_bridge.plan.state import Abilities
-from scim_bridge.settings import IdentityCenter, Settings
+from scim_bridge.plan.state import Attributes
+from scim_bridge.settings import IdentityCenter, ScimSystem, Settings
 from scim_bridge.sync import TARGET, access_of
 from scim_bridge.sync.access import AccessReconciler
-from scim_bridge.sync.access_intents import AccessIntents
+from scim_bridge.sync.access_intents import AccessIntents, Entitling, NoAccess
 from scim_bridge.sync.access_planning import AccessPlanning
 from scim_bridge.sync.access_record import AccessRecorder
 from scim_bridge.sync.attempt import Inline
@@ -38,7 +41,7 @@ from scim_bridge.sync.planning import Planning
 from scim_bridge.sync.reconciler import Reconciler
 from scim_bridge.sync.record import Recorder
 from scim_bridge.sync.shared_pace import SharedPace
-from scim_bridge.sync.subjects import Naming, Subjects
+from scim_bridge.sync.subjects import Naming, OfIdentityCenter, Projection, Subjects
 from scim_bridge.sync.worker import Lane
 
 Rehearsed = list[Change | AccessChange]
@@ -46,7 +49,9 @@ Rehearsed = list[Change | AccessChange]
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """One Identity Center and all that is its own: links, marks, pace, circuit, brake, drift."""
+    """An Identity Center or a connected system, and all that is its own: links, marks, pace,
+    circuit, brake, drift.
+    """
 
     name: str
     settings: IdentityCenter
@@ -64,9 +69,11 @@ class Target:
     reconciler: Reconciler
     access_marks: Marks
     access: AccessReconciler
-    access_intents: AccessIntents
+    access_intents: Entitling
     entitlements: Entitlements
     cuts: Cuts
+    # Whether accounts and applications are granted there: not at a connected system.
+    grants_access: bool = True
 
     def overview(self) -> Overview:
         """How things stand between the directory and this Identity Center."""
@@ -77,8 +84,9 @@ class Target:
         self.mark(self.audience.seen(write))
 
     def mark(self, view: Write) -> None:
-        """Leave to the worker what a write wants, as this Identity Center sees it."""
-        self.cuts.written(view)
+        """Leave to the worker what a write wants, as this target sees it."""
+        if self.grants_access:
+            self.cuts.written(view)
         wanted = self.intents.of_view(view, impatient=True)
         for intent in (wanted.own, *wanted.others):
             self.marks.mark(intent)
@@ -89,12 +97,11 @@ class Target:
         self.access_intents.written(self.audience.seen(write))
 
     @property
-    def lanes(self) -> tuple[Lane, Lane]:
+    def lanes(self) -> tuple[Lane, ...]:
         """The ways of deliveries: of users, groups and memberships, and of their assignments."""
-        return (
-            Lane(marks=self.marks, passes=self.reconciler),
-            Lane(marks=self.access_marks, passes=self.access, threads=2),
-        )
+        own = Lane(marks=self.marks, passes=self.reconciler)
+        access = Lane(marks=self.access_marks, passes=self.access, threads=2)
+        return (own, access) if self.grants_access else (own,)
 
     def show_door(self) -> None:
         """Say that a door is open again, if it answered after it was closed.
@@ -141,10 +148,9 @@ def assemble(
 
     Raises `SettingsError` when the settings do not say where it is.
     """
-    timeout = center_settings.timeout
     keeper = _keeper(database, name)
-    marks = Marks(database, name, call_seconds=timeout)
-    access_marks = Marks(database, access_of(name), call_seconds=timeout)
+    marks = Marks(database, name, call_seconds=center_settings.timeout)
+    access_marks = Marks(database, access_of(name), call_seconds=center_settings.timeout)
     center = connect(
         center_settings,
         on_change=on_door(marks),
@@ -154,7 +160,84 @@ def assemble(
     apis = _apis(center_settings, access_marks, keeper)
     if rehearsed is not None:
         center, apis = RehearsedCenter(center, rehearsed), _rehearsed(apis, rehearsed)
-    observations = Observations(database, name)
+    return _put_together(
+        settings,
+        center_settings=center_settings,
+        center=center,
+        apis=apis,
+        marks=marks,
+        access_marks=access_marks,
+        audience=audience,
+        projection=OfIdentityCenter(),
+        others=others,
+        detour=_detour(center_settings, apis) if rehearsed is None else None,
+    )
+
+
+def assemble_system(
+    settings: Settings,
+    *,
+    name: str,
+    system: ScimSystem,
+    database: Database,
+    audience: Audience,
+    rehearsed: Rehearsed | None = None,
+) -> Target:
+    """The same of a connected system: a target like an Identity Center, without accounts."""
+    marks = Marks(database, name, call_seconds=system.timeout)
+    connected: Center = connect_system(
+        name,
+        system,
+        on_change=on_door(marks),
+        works_elsewhere=partial(door_opened_within, database, name),
+        keeper=_keeper(database, name),
+    )
+    if rehearsed is not None:
+        connected = RehearsedCenter(connected, rehearsed)
+    return _put_together(
+        settings,
+        center_settings=IdentityCenter(timeout=system.timeout),
+        center=connected,
+        apis=None,
+        marks=marks,
+        access_marks=Marks(database, access_of(name), call_seconds=system.timeout),
+        audience=audience,
+        projection=OfSystem(system.attributes),
+        grants_access=False,
+    )
+
+
+class OfSystem:
+    """What a connected system gets to hold, by the table of its connector."""
+
+    only_at_creation: frozenset[str] = frozenset()
+
+    def __init__(self, table: Mapping[str, str]) -> None:
+        self.table = table
+
+    def user(self, document: Mapping[str, Any], *, manager: str | None) -> Attributes:
+        return projected_user(document, self.table, manager=manager)
+
+    def group(self, document: Mapping[str, Any]) -> Attributes:
+        return flat(document)
+
+
+def _put_together(
+    settings: Settings,
+    *,
+    center_settings: IdentityCenter,
+    center: Center,
+    apis: Apis | None,
+    marks: Marks,
+    access_marks: Marks,
+    audience: Audience,
+    projection: Projection,
+    others: tuple[str, ...] = (),
+    detour: Center | None = None,
+    grants_access: bool = True,
+) -> Target:
+    database, name, timeout = marks.database, marks.target, center_settings.timeout
+    observations = Observations(database, name, grants_access=grants_access)
     held = HeldLosses(
         database,
         name,
@@ -164,7 +247,19 @@ def assemble(
     )
     grants = Grants(database, name)
     entitlements = Entitlements(database, observations, grants, audience=audience, others=others)
-    planning = planning_of(settings, database, observations, held, center.abilities, audience)
+    naming = Naming(
+        external_id=settings.users.external_id,
+        when_deleted=settings.groups.delete,
+        abilities=center.abilities,
+        projection=projection,
+    )
+    planning = Planning(
+        database,
+        Subjects(database, observations, naming, audience),
+        observations,
+        held,
+        Switches(create=settings.users.create, update=settings.users.update),
+    )
     recorder = Recorder(database, marks, observations, held)
     return Target(
         name=name,
@@ -177,7 +272,15 @@ def assemble(
         observations=observations,
         held=held,
         planning=planning,
-        intents=Intents(database, marks, observations, held, settings.delivery, audience),
+        intents=Intents(
+            database,
+            marks,
+            observations,
+            held,
+            settings.delivery,
+            audience,
+            warns=name == TARGET,
+        ),
         recorder=recorder,
         reconciler=Reconciler(
             database=database,
@@ -189,7 +292,7 @@ def assemble(
             call_seconds=timeout,
             quiet=settings.delivery.coalesce,
             inline=Inline(adopt=settings.adopt.inline, protected=settings.safety.protected),
-            detour=_detour(center_settings, apis) if rehearsed is None else None,
+            detour=detour,
         ),
         access_marks=access_marks,
         access=AccessReconciler(
@@ -207,7 +310,9 @@ def assemble(
             held,
             has_door=apis is not None,
             when_deleted=settings.groups.delete,
-        ),
+        )
+        if grants_access
+        else NoAccess(access_marks),
         entitlements=entitlements,
         cuts=Cuts(
             database,
@@ -216,26 +321,8 @@ def assemble(
             wanted=settings.deprovision.cut_sessions,
             brake=settings.safety.brake,
         ),
+        grants_access=grants_access,
     )
-
-
-def planning_of(
-    settings: Settings,
-    database: Database,
-    observations: Observations,
-    held: HeldLosses,
-    abilities: Abilities,
-    audience: Audience,
-) -> Planning:
-    """What plans for a target, as the settings say."""
-    naming = Naming(
-        external_id=settings.users.external_id,
-        when_deleted=settings.groups.delete,
-        abilities=abilities,
-    )
-    switches = Switches(create=settings.users.create, update=settings.users.update)
-    subjects = Subjects(database, observations, naming, audience)
-    return Planning(database, subjects, observations, held, switches)
 
 
 def _keeper(database: Database, name: str) -> Callable[[str], PaceKeeper]:

@@ -258,7 +258,7 @@ def test_what_is_wrong_with_a_connector_is_said_with_its_name(file):
 
     said = _said(file, {})
 
-    assert said["connector.x"].startswith("type must be webhook or csv")
+    assert said["connector.x"].startswith("type must be scim or webhook or csv")
     assert said["connector.pager.secret_file"].startswith("is missing")
     assert "https://" in said["connector.pager.url"]
     assert said["connector.pager"] == "the name 'pager' is taken: choose another"
