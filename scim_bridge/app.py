@@ -38,6 +38,7 @@ from scim_bridge.sync.cuts import Cuts, uncut
 from scim_bridge.sync.decisions import Decisions
 from scim_bridge.sync.delivery import Delivery
 from scim_bridge.sync.entitled import Entitlements
+from scim_bridge.sync.extraction import run_of
 from scim_bridge.sync.feed import Feed, feed_standing
 from scim_bridge.sync.freshness import Freshness, freshness
 from scim_bridge.sync.held import HeldLosses
@@ -243,7 +244,7 @@ def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None =
         written=_written(database, delivery, first, others),
         restore_within=settings.deprovision.restore_within,
         nested=settings.groups.nested,
-        resolve=Catalogue(database, TARGET).grant,
+        resolve=_catalogue(settings, database).grant,
         provisioning=lambda kind, id_: provisioning(database, Key(kind=kind, id=id_)),
     )
     delivery.connect(resources=resources, reconciler=first.reconciler)
@@ -316,6 +317,16 @@ def _targets(
             )
 
 
+def _catalogue(settings: Settings, database: Database) -> Catalogue:
+    """What there is to grant, at all Identity Centers."""
+    interval = settings.extraction.interval
+    others = [
+        Catalogue(database, name, interval=interval, run=run_of("catalogue", name))
+        for name in settings.targets
+    ]
+    return Catalogue(database, TARGET, interval=interval, others=others)
+
+
 def _decisions(resources: Resources, one: Target, elsewhere: Sequence[Decisions] = ()) -> Decisions:
     return Decisions(
         one.database,
@@ -324,6 +335,7 @@ def _decisions(resources: Resources, one: Target, elsewhere: Sequence[Decisions]
         one.observations,
         one.held,
         one.access_intents,
+        audience=one.audience,
         elsewhere=elsewhere,
     )
 
@@ -381,7 +393,7 @@ def create_app(settings: Settings, *, bridge: Bridge | None = None) -> Flask:
         settings,
         delivery=bridge.delivery,
         authenticated=bearer_authentication(bridge.database),
-        catalogue=Catalogue(bridge.database, TARGET, interval=settings.extraction.interval),
+        catalogue=_catalogue(settings, bridge.database),
         tolerances=Tolerances(metrics.count_tolerance),
     ).init_app(app)
     _show_health(app, bridge)

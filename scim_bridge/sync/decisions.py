@@ -8,6 +8,7 @@ from scim_bridge.directory.resources import Resources
 from scim_bridge.errors import OperatorError
 from scim_bridge.plan.state import TakeAway
 from scim_bridge.sync.access_intents import Entitling
+from scim_bridge.sync.audience import EVERYBODY, Audience
 from scim_bridge.sync.held import HeldLosses, Loss
 from scim_bridge.sync.marks import Intent, Key, Marks
 from scim_bridge.sync.observed import Observations
@@ -26,6 +27,7 @@ class Decisions:
         held: HeldLosses,
         access: Entitling,
         *,
+        audience: Audience = EVERYBODY,
         elsewhere: Sequence["Decisions"] = (),
     ) -> None:
         self.database = database
@@ -37,7 +39,9 @@ class Decisions:
         # The same at other targets.
         self.elsewhere = elsewhere
         self.access_marks = access.marks
-        self.rejections = Rejections(resources, marks, observations, held, self.access_marks)
+        self.rejections = Rejections(
+            resources, marks, observations, held, self.access_marks, audience
+        )
 
     def approve(self, set_id: str) -> Sequence[Loss]:
         """Let a held set pass. Raises `OperatorError` if there is none of that name."""

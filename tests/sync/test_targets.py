@@ -9,15 +9,21 @@ import pytest
 import requests
 
 from scim_bridge.app import Bridge, build, create_app
+from scim_bridge.cli.people import deliver
+from scim_bridge.cli.purge import purge_of
+from scim_bridge.directory import tables
+from scim_bridge.directory.entitlements import GROUP_EXTENSION
 from scim_bridge.directory.migration import upgrade
 from scim_bridge.sandbox.configuration import write_config
 from scim_bridge.sandbox.server import SandboxServer
 from scim_bridge.scim import credentials
-from scim_bridge.settings import Settings, read
+from scim_bridge.settings import Safety, Settings, read
 from scim_bridge.sync.overview import overview
 from tests.scim.conftest import ENTERPRISE, Caller
 from tests.sync.conftest import Sandbox
 
+# Two accounts of the sandbox.
+SHIP, MILL = "222233334444", "333344445555"
 DEPARTMENT = f"{ENTERPRISE}:department"
 
 
@@ -72,7 +78,7 @@ def front_of(
         bridge = build(settings)
         if not made:
             upgrade(bridge.database)
-        token = credentials.add(bridge.database, f"okta{len(made)}").token
+        token = credentials.add(bridge.database, f"okta{len(made)}", entitlements=True).token
         made.append(
             Front(
                 app=create_app(settings, bridge=bridge),
@@ -161,6 +167,83 @@ def test_one_is_down_while_the_other_goes_on(
 
     assert front.mills.names() == {"ada@example.com", "bob@example.com"}
     assert bob["active"]
+
+
+def test_an_account_is_assigned_at_the_center_of_its_organization(
+    front_of: Callable[[Settings], Front], settings: Settings
+) -> None:
+    """What an extraction showed says where; a name means what it means there."""
+    front = front_of(settings)
+    for watch in front.bridge.watches:
+        watch.schedule.read_now(["catalogue"])
+    # Two sandboxes are alike: here is what makes them two organizations.
+    with front.bridge.database.transaction() as connection:
+        known = tables.accounts
+        for target, account in (("identity-center", MILL), ("mills", SHIP)):
+            is_it = (known.c.target == target) & (known.c.id == account)
+            connection.execute(known.delete().where(is_it))
+    ada, bob = front.member_of("ada", "ships"), front.member_of("bob", "mills")
+    crew = front.group("crew", ada["id"], bob["id"])
+    rights = [{"accountId": one, "permissionSet": "ReadOnlyAccess"} for one in (SHIP, MILL)]
+    path = f"{GROUP_EXTENSION}:accountAssignments"
+
+    granted = front.patch(f"/Groups/{crew['id']}", {"op": "add", "path": path, "value": rights})
+    front.deliver()
+
+    assert granted.status_code == 204, granted.text
+    assert front.ships.assigned("crew") == {(SHIP, "ReadOnlyAccess")}
+    assert front.mills.assigned("crew") == {(MILL, "ReadOnlyAccess")}
+
+    front.move(ada["id"], "mills")
+    front.move(bob["id"], "ships")
+    front.deliver()
+
+    assert front.ships.assigned("crew") == {(SHIP, "ReadOnlyAccess")}
+
+
+def test_the_brake_of_one_holds_its_movers_and_a_rejection_says_why_not(
+    front_of: Callable[[Settings], Front], settings: Settings
+) -> None:
+    """A column of the HR file went wrong: nobody loses anything before an operator has looked."""
+    safe = replace(settings, safety=Safety(brake=True, max_deprovisions=0))
+    front = front_of(safe)
+    people = [front.member_of(f"person{number}", "mills") for number in range(6)]
+    front.deliver()
+
+    for person in people:
+        front.move(person["id"], "elsewhere")
+    front.deliver()
+
+    [held] = front.bridge.others[0].overview().held_sets
+    assert held.people == 1
+    assert sum(front.mills.is_active(name) for name in front.mills.names()) == 1
+
+    rejected = front.bridge.decisions.reject(held.id)
+    assert [left.why.partition(":")[0] for left in rejected.left] == [
+        "the filter of mills does not match them"
+    ]
+
+    front.bridge.decisions.approve(held.id)
+    front.deliver()
+    assert not any(front.mills.is_active(name) for name in front.mills.names())
+
+
+def test_who_is_erased_is_erased_at_each(
+    front_of: Callable[[Settings], Front], settings: Settings
+) -> None:
+    """Also where they were once, and are disabled."""
+    front = front_of(settings)
+    ada = front.member_of("ada", "mills")
+    front.deliver()
+    front.move(ada["id"], "ships")
+    front.deliver()
+    purge = purge_of(front.bridge)
+
+    purge.end(purge.records("ada@example.com"))
+    deliver(front.bridge, ada["id"])
+    purge.erase(ada["id"])
+
+    assert front.ships.names() == front.mills.names() == set()
 
 
 def test_a_filter_that_was_changed_moves_people_when_the_bridge_starts(
