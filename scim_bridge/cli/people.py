@@ -1,7 +1,7 @@
 """How is an operator's decision about one person brought to Identity Center at once?"""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import click
@@ -36,6 +36,8 @@ class Standing:
     pause: Pause | None
     # Until when sessions begun before may live, in seconds since 1970.
     sessions: float | None
+    # How they stand at other targets where they are, or were: whether enabled, and the groups.
+    elsewhere: Mapping[str, tuple[bool, Sequence[str]]]
 
 
 def deliver(
@@ -85,12 +87,29 @@ def standing(bridge: Bridge, user_id: str) -> Standing:
         left=[row for row in rows if row.key in left],
         pause=paused(bridge.database),
         sessions=sessions_until(bridge.database, user_id),
+        elsewhere={
+            one.name: held for one in bridge.others if (held := _there(one, key)) is not None
+        },
     )
+
+
+def _there(target: Target, key: Key) -> tuple[bool, Sequence[str]] | None:
+    with target.database.reading():
+        link = target.observations.link(key)
+        seen = target.observations.seen("user", link.target_id) if link else None
+        if link is None or seen is None:
+            return None
+        there = target.observations.groups_of(link.target_id)
+        known = target.observations.resources("group", there)
+    names = group_names(target.database, known.values())
+    return seen.active, called(names, (known.get(group, group) for group in there))
 
 
 def report(context: click.Context, now: Standing) -> None:
     """Say how the person stands, and end with exit code 1 if something has yet to arrive."""
-    click.echo(f"At Identity Center: {_in_words(now)}.")
+    click.echo(f"At Identity Center: {_in_words(now.is_enabled, now.groups)}.")
+    for name, (is_enabled, groups) in now.elsewhere.items():
+        click.echo(f"At {name}: {_in_words(is_enabled, groups)}.")
     for row in now.left:
         click.echo(
             f"! {row.state}: {row.key.kind} {printable(row.name) or row.key.id}"
@@ -109,11 +128,11 @@ def report(context: click.Context, now: Standing) -> None:
         context.exit(1)
 
 
-def _in_words(now: Standing) -> str:
-    if now.is_enabled is None:
+def _in_words(is_enabled: bool | None, groups: Sequence[str]) -> str:
+    if is_enabled is None:
         return "not there"
-    enabled = "enabled" if now.is_enabled else "disabled"
-    return f"{enabled}, {f'in {listed(now.groups)}' if now.groups else 'in no group'}"
+    enabled = "enabled" if is_enabled else "disabled"
+    return f"{enabled}, {f'in {listed(groups)}' if groups else 'in no group'}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -416,7 +416,7 @@ def connect_system(
             IdentityCenter(timeout=settings.timeout),
             door=door,
             pacer=Pacer(settings.calls_per_second, keeper=keeper(door.name)),
-            circuit=Circuit(on_change=on_change, works_elsewhere=works_elsewhere),
+            circuit=Circuit(on_change=on_change, works_elsewhere=works_elsewhere, whose=name),
         )
     )
 

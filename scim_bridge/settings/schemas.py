@@ -156,6 +156,7 @@ class ScimSystemSchema(ConnectorSchema):
     bearer_token_env = Text(_VARIABLE, hint="the name of a variable", showable=False)
     bearer_token_file = File()
     filter = Filter()
+    adopt = Choice("never", "matching")
     attributes = Table()
     calls_per_second = Number(0.1, 1000)
     timeout = Number(1, 120)

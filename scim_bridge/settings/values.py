@@ -218,6 +218,8 @@ class ScimSystem:
     bearer_token_file: Path | None = None
     # Who goes there: a SCIM filter over the user. None: everybody.
     filter: str | None = None
+    # Whether a creation may take over who is there already, as [adopt] inline has it.
+    adopt: Literal["never", "matching"] = "never"
     # By what attribute of a user another one is filled there; an empty one is left out.
     attributes: Mapping[str, str] = field(default_factory=dict)
     # The pace that all processes of the bridge together keep under, in calls per second.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from scim_bridge.connectors.scim_payloads import flat, projected_user
 from scim_bridge.connectors.scim_system import connect_system
@@ -169,6 +169,7 @@ def assemble(
         access_marks=access_marks,
         audience=audience,
         projection=OfIdentityCenter(),
+        adopt=settings.adopt.inline,
         others=others,
         detour=_detour(center_settings, apis) if rehearsed is None else None,
     )
@@ -203,6 +204,7 @@ def assemble_system(
         access_marks=Marks(database, access_of(name), call_seconds=system.timeout),
         audience=audience,
         projection=OfSystem(system.attributes),
+        adopt=system.adopt,
         grants_access=False,
     )
 
@@ -232,6 +234,7 @@ def _put_together(
     access_marks: Marks,
     audience: Audience,
     projection: Projection,
+    adopt: Literal["never", "matching"],
     others: tuple[str, ...] = (),
     detour: Center | None = None,
     grants_access: bool = True,
@@ -291,7 +294,7 @@ def _put_together(
             recorder=recorder,
             call_seconds=timeout,
             quiet=settings.delivery.coalesce,
-            inline=Inline(adopt=settings.adopt.inline, protected=settings.safety.protected),
+            inline=Inline(adopt=adopt, protected=settings.safety.protected),
             detour=detour,
         ),
         access_marks=access_marks,

@@ -8,6 +8,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
+import requests
 from scim2_models import EnterpriseUser, Group, ResourceType, ScimProvider, User
 from scim2_server.memory import InMemoryStorage
 from scim2_server.testserver.application import BearerTokenApplication
@@ -19,8 +20,8 @@ from scim_bridge.directory.migration import upgrade
 from scim_bridge.sandbox.configuration import write_config
 from scim_bridge.scim import credentials
 from scim_bridge.settings import ScimSystem, Settings, read
-from scim_bridge.sync.overview import overview
-from tests.scim.conftest import ENTERPRISE, Caller
+from scim_bridge.sync.overview import overview, waiting
+from tests.scim.conftest import ENTERPRISE, USER, Caller
 from tests.sync.conftest import Sandbox
 
 TOKEN = "the-token-of-the-crm"
@@ -221,3 +222,26 @@ def test_a_filter_says_who_goes_there_and_a_table_as_what(
     front.deliver()
 
     assert stock.user("ada").active is False
+
+
+def test_who_is_there_already_is_taken_over_if_told_so_and_the_address_agrees(
+    front_of: Callable[..., Front], stock: Stock
+) -> None:
+    """As `[adopt] inline` has it: a name alone gives nobody what somebody else holds."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    for who, address in (("ada", "ada@example.com"), ("bob", "robert@example.com")):
+        body = {
+            "schemas": [USER],
+            "userName": f"{who}@example.com",
+            "emails": [{"value": address, "primary": True}],
+        }
+        assert requests.post(f"{stock.url}/Users", json=body, headers=headers, timeout=5).ok
+    front = front_of(adopt="matching")
+
+    front.user("ada", emails=[{"value": "ada@example.com", "primary": True}], title="Countess")
+    front.user("bob", emails=[{"value": "bob@example.com", "primary": True}], title="Baron")
+    front.deliver()
+
+    assert (stock.user("ada").title, stock.user("bob").title) == ("Countess", None)
+    [left] = waiting(front.bridge.database, "crm")
+    assert (left.name, left.state) == ("bob@example.com", "failed")
