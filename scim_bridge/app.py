@@ -341,12 +341,12 @@ def _decisions(resources: Resources, one: Target, elsewhere: Sequence[Decisions]
 
 
 def _watch(settings: Settings, resources: Resources, one: Target) -> Watch | None:
-    if one.apis is None:
+    if one.reader is None:
         return None
     return watch(
         settings,
         database=one.database,
-        apis=one.apis,
+        reader=one.reader,
         observations=one.observations,
         subjects=one.planning.subjects,
         recorder=one.recorder,
@@ -354,7 +354,7 @@ def _watch(settings: Settings, resources: Resources, one: Target) -> Watch | Non
         access_marks=one.access_marks,
         resources=resources,
         entitlements=one.entitlements,
-        center=one.settings,
+        grants_access=one.grants_access,
     )
 
 

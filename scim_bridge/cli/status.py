@@ -239,7 +239,7 @@ def _waiting_as_dict(one: Waiting) -> dict[str, Any]:
 def _print(present: Present) -> None:
     now = present.now
     where = "Identity Center" if present.target == TARGET else present.target
-    for line in (*_lines(now, where), *reading.lines(present.known)):
+    for line in (*_lines(now, where), *reading.lines(present.known, where)):
         print_wrapped(line)
     for one in now.held_sets:
         _print_held(one, present.whom[one.id], present.stuck.get(one.id, 0))

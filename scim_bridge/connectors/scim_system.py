@@ -57,7 +57,7 @@ from scim_bridge.plan.changes import (
     UpdateGroup,
     UpdateUser,
 )
-from scim_bridge.plan.state import EVERYTHING, Principal
+from scim_bridge.plan.state import EVERYTHING, Kind, Principal
 from scim_bridge.settings import IdentityCenter, ScimSystem
 
 Collection = Literal["Users", "Groups"]
@@ -292,6 +292,16 @@ class ConnectedSystem:
         """Whether a user is in a group."""
         return user_id in self.members(group_id, **haste)
 
+    def everybody(
+        self, kind: Kind, *, turn_page: Callable[[], float], **haste: Unpack[Haste]
+    ) -> Iterator[Principal]:
+        """Every user or group, page by page. Ends early only by raising.
+
+        ``turn_page`` is called before each page but the first, and gives that page its deadline.
+        """
+        collection: Collection = "Users" if kind == "user" else "Groups"
+        return map(read_principal, self._listed(collection, None, haste, turn_page))
+
     def _there(self, collection: Collection, principal: str, haste: Haste) -> Principal | None:
         try:
             return read_principal(self._read(collection, principal, haste))
@@ -335,10 +345,14 @@ class ConnectedSystem:
         return None
 
     def _listed(
-        self, collection: Collection, asked: str, haste: Haste
+        self,
+        collection: Collection,
+        asked: str | None,
+        haste: Haste,
+        turn_page: Callable[[], float] | None = None,
     ) -> Iterator[Mapping[str, Any]]:
         """What a filter leaves, or everything where nothing can be filtered, page by page."""
-        wanted = asked if self._offers(haste).filter else None
+        wanted = asked if asked is not None and self._offers(haste).filter else None
         start = 1
         for _ in range(MOST_PAGES):
             page = self._page(collection, wanted, start, haste)
@@ -347,6 +361,8 @@ class ConnectedSystem:
             start += len(resources)
             if not resources or start > int(page.get("totalResults") or 0):
                 return
+            if turn_page is not None:
+                haste = {**haste, "deadline": turn_page()}
         raise Unavailable(f"the list of {collection} does not end after {MOST_PAGES} pages")
 
     def _page(

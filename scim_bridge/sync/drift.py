@@ -85,6 +85,8 @@ class Drift:
         self.access_marks = access_marks
         self.acceptance = Acceptance(resources, observations, entitlements)
         self.policy: Policy = policy
+        # At a connected system attributes may be filled by others: nothing is taken over from it.
+        self.may_accept = observations.grants_access
 
     # -- Finding --------------------------------------------------------
 

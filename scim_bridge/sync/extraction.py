@@ -18,7 +18,7 @@ from scim_bridge.errors import TargetError
 from scim_bridge.sync import TARGET
 from scim_bridge.sync.departures import written
 from scim_bridge.sync.journal import forget_runs, journalled
-from scim_bridge.sync.reading import HeldGrant, Reader, by_principal
+from scim_bridge.sync.reading import HeldGrant, Reading, by_principal
 from scim_bridge.sync.sightings import News, Sightings, ids
 
 log = structlog.get_logger(__name__)
@@ -81,7 +81,7 @@ class Extraction:
     def __init__(
         self,
         database: Database,
-        reader: Reader,
+        reader: Reading,
         sightings: Sightings,
         *,
         margin: float,

@@ -52,11 +52,13 @@ class Schedule:
         extraction: Extraction,
         settings: ExtractionSettings,
         *,
+        lanes: Sequence[tuple[ExtractionKind, ...]] = LANES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.database = database
         self.extraction = extraction
         self.settings = settings
+        self.lanes = lanes
         self._clock = clock
         self._looked: float | None = None
         self._stopping = threading.Event()
@@ -69,7 +71,7 @@ class Schedule:
         if self._looked is not None and self._clock() - self._looked < LOOK_EVERY:
             return
         self._looked = self._clock()
-        for lane in LANES:
+        for lane in self.lanes:
             busy = lane in self._reading and self._reading[lane].is_alive()
             if not busy and self._due(lane):
                 reading = threading.Thread(
@@ -87,7 +89,7 @@ class Schedule:
     ) -> list[Extracted]:
         """Read these kinds here and now, once no other process reads them."""
         wanted, results = set(kinds), list[Extracted]()
-        for lane in LANES:
+        for lane in self.lanes:
             if mine := [kind for kind in lane if kind in wanted]:
                 name = run_of(lane[0], self.extraction.sightings.target)
                 with self._own_turn(name):

@@ -38,13 +38,18 @@ from scim_bridge.sync.marks import Marks
 from scim_bridge.sync.observed import Observations
 from scim_bridge.sync.overview import Overview, door_opened_within, overview, remember_door
 from scim_bridge.sync.planning import Planning
+from scim_bridge.sync.reading import Reader, Reading
 from scim_bridge.sync.reconciler import Reconciler
 from scim_bridge.sync.record import Recorder
 from scim_bridge.sync.shared_pace import SharedPace
 from scim_bridge.sync.subjects import Naming, OfIdentityCenter, Projection, Subjects
+from scim_bridge.sync.system_reading import SystemReader
 from scim_bridge.sync.worker import Lane
 
 Rehearsed = list[Change | AccessChange]
+
+# Of the pace that is allowed, reading takes at most this.
+SHARE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +77,9 @@ class Target:
     access_intents: Entitling
     entitlements: Entitlements
     cuts: Cuts
+    # What reads all it holds. None: the settings do not say in which region it is, or it is only
+    # rehearsed.
+    reader: Reading | None
     # Whether accounts and applications are granted there: not at a connected system.
     grants_access: bool = True
 
@@ -169,6 +177,9 @@ def assemble(
         access_marks=access_marks,
         audience=audience,
         projection=OfIdentityCenter(),
+        reader=None
+        if apis is None
+        else Reader(apis, calls_per_second=center_settings.calls_per_second * SHARE),
         adopt=settings.adopt.inline,
         others=others,
         detour=_detour(center_settings, apis) if rehearsed is None else None,
@@ -186,15 +197,14 @@ def assemble_system(
 ) -> Target:
     """The same of a connected system: a target like an Identity Center, without accounts."""
     marks = Marks(database, name, call_seconds=system.timeout)
-    connected: Center = connect_system(
+    found = connect_system(
         name,
         system,
         on_change=on_door(marks),
         works_elsewhere=partial(door_opened_within, database, name),
         keeper=_keeper(database, name),
     )
-    if rehearsed is not None:
-        connected = RehearsedCenter(connected, rehearsed)
+    connected: Center = found if rehearsed is None else RehearsedCenter(found, rehearsed)
     return _put_together(
         settings,
         center_settings=IdentityCenter(timeout=system.timeout),
@@ -204,6 +214,7 @@ def assemble_system(
         access_marks=Marks(database, access_of(name), call_seconds=system.timeout),
         audience=audience,
         projection=OfSystem(system.attributes),
+        reader=SystemReader(found, calls_per_second=system.calls_per_second * SHARE),
         adopt=system.adopt,
         grants_access=False,
     )
@@ -234,6 +245,7 @@ def _put_together(
     access_marks: Marks,
     audience: Audience,
     projection: Projection,
+    reader: Reading | None,
     adopt: Literal["never", "matching"],
     others: tuple[str, ...] = (),
     detour: Center | None = None,
@@ -324,6 +336,7 @@ def _put_together(
             wanted=settings.deprovision.cut_sessions,
             brake=settings.safety.brake,
         ),
+        reader=reader,
         grants_access=grants_access,
     )
 

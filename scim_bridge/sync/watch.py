@@ -5,22 +5,21 @@ from dataclasses import dataclass
 
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.resources import Resources
-from scim_bridge.identity_center.apis import Apis
-from scim_bridge.settings import IdentityCenter, Settings
+from scim_bridge.settings import Settings
 from scim_bridge.sync.adoption import Adoption
-from scim_bridge.sync.drift import Drift
+from scim_bridge.sync.drift import Drift, Policy
 from scim_bridge.sync.entitled import Entitlements
 from scim_bridge.sync.extraction import Extraction, ExtractionKind
 from scim_bridge.sync.marks import Marks
 from scim_bridge.sync.observed import Observations
-from scim_bridge.sync.reading import Reader
+from scim_bridge.sync.reading import Reading
 from scim_bridge.sync.record import Recorder
-from scim_bridge.sync.schedule import Schedule
+from scim_bridge.sync.schedule import LANES, Schedule
 from scim_bridge.sync.sightings import Sightings
 from scim_bridge.sync.subjects import Subjects
 
-# Of the pace that `[identity_center] calls_per_second` allows, reading takes at most this.
-SHARE = 0.5
+# What is read of a connected system.
+SYSTEM_LANES: tuple[tuple[ExtractionKind, ...], ...] = (("users", "groups", "memberships"),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +36,7 @@ def watch(
     settings: Settings,
     *,
     database: Database,
-    apis: Apis,
+    reader: Reading,
     observations: Observations,
     subjects: Subjects,
     recorder: Recorder,
@@ -45,9 +44,14 @@ def watch(
     access_marks: Marks,
     resources: Resources,
     entitlements: Entitlements,
-    center: IdentityCenter,
+    grants_access: bool = True,
 ) -> Watch:
-    """Put the parts together. Nothing is called and nothing is read yet."""
+    """Put the parts together. Nothing is called and nothing is read yet.
+
+    `grants_access`: accounts and applications are granted there. Where they are not, it is a
+    connected system: what was changed by hand there is never taken into the directory, since its
+    attributes may be filled by others.
+    """
     drift = Drift(
         database=database,
         observations=observations,
@@ -56,7 +60,7 @@ def watch(
         marks=marks,
         access_marks=access_marks,
         resources=resources,
-        policy=settings.drift.on_managed,
+        policy=_policy(settings, grants_access=grants_access),
     )
 
     def after(kinds: Collection[ExtractionKind]) -> None:
@@ -72,14 +76,19 @@ def watch(
 
     extraction = Extraction(
         database,
-        Reader(apis, calls_per_second=center.calls_per_second * SHARE),
+        reader,
         Sightings(database, observations, recorder),
         margin=settings.extraction.margin,
         after=after,
     )
     return Watch(
         extraction=extraction,
-        schedule=Schedule(database, extraction, settings.extraction),
+        schedule=Schedule(
+            database,
+            extraction,
+            settings.extraction,
+            lanes=LANES if grants_access else SYSTEM_LANES,
+        ),
         drift=drift,
         adoption=Adoption(
             database=database,
@@ -91,3 +100,8 @@ def watch(
             protected=settings.safety.protected,
         ),
     )
+
+
+def _policy(settings: Settings, *, grants_access: bool) -> Policy:
+    asked = settings.drift.on_managed
+    return "report" if asked == "accept" and not grants_access else asked

@@ -19,7 +19,7 @@ from scim_bridge.app import Bridge, build, create_app
 from scim_bridge.directory.migration import upgrade
 from scim_bridge.sandbox.configuration import write_config
 from scim_bridge.scim import credentials
-from scim_bridge.settings import ScimSystem, Settings, read
+from scim_bridge.settings import Extraction, ScimSystem, read
 from scim_bridge.sync.overview import overview, waiting
 from tests.scim.conftest import ENTERPRISE, USER, Caller
 from tests.sync.conftest import Sandbox
@@ -111,7 +111,9 @@ def front_of(sandbox: Sandbox, stock: Stock, tmp_path: Path) -> Iterator[Callabl
         crm = ScimSystem(
             url=stock.url, bearer_token_file=token, calls_per_second=500, timeout=5, **keys
         )
-        settings: Settings = replace(read(file, {}).settings, connector={"crm": crm})
+        settings = replace(
+            read(file, {}).settings, connector={"crm": crm}, extraction=Extraction(margin=0.0)
+        )
         bridge = build(settings)
         made.append(bridge)
         upgrade(bridge.database)
@@ -245,3 +247,34 @@ def test_who_is_there_already_is_taken_over_if_told_so_and_the_address_agrees(
     assert (stock.user("ada").title, stock.user("bob").title) == ("Countess", None)
     [left] = waiting(front.bridge.database, "crm")
     assert (left.name, left.state) == ("bob@example.com", "failed")
+
+
+def test_what_was_changed_there_by_hand_is_found_and_put_right(
+    front_of: Callable[..., Front], stock: Stock
+) -> None:
+    """It is read as Identity Center is, and what the bridge wrote is no difference."""
+    front = front_of()
+    ada, bob = front.user("ada"), front.user("bob", title="Baron")
+    front.group("crew", ada["id"], bob["id"])
+    front.deliver()
+    front.change(ada["id"], active=False)
+    front.deliver()
+    [_, watch] = front.bridge.watches
+    watch.schedule.read_now()
+    assert watch.drift.found() == []
+
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    for who, change in (("ada", {"active": True}), ("bob", {"title": "King"})):
+        body = {**stock.user(who).model_dump(), **change}
+        url = f"{stock.url}/Users/{stock.user(who).id}"
+        answer = requests.put(url, json=body, headers=headers, timeout=5)
+        assert answer.ok, answer.text
+    watch.schedule.read_now()
+
+    found = watch.drift.found()
+    assert {(one.id, one.what) for one in found} == {(ada["id"], "enabled"), (bob["id"], "changed")}
+    watch.drift.repair(found)
+    front.deliver()
+
+    assert (stock.user("ada").active, stock.user("bob").title) == (False, "Baron")
+    assert stock.members("crew") == {"bob"}

@@ -17,6 +17,7 @@ from scim_bridge.sandbox.behaviour import (
 )
 from scim_bridge.settings import Drift, Extraction, IdentityCenter, Safety, Settings
 from scim_bridge.sync.extraction import KINDS, Extracted
+from scim_bridge.sync.reading import Reader
 from scim_bridge.sync.watch import Watch, watch
 from tests.sync.conftest import Directory, Sandbox
 
@@ -159,10 +160,11 @@ def watching(directory: Directory, sandbox: Sandbox, **options: Any) -> Watched:
         safety=Safety(protected=options.get("protected", ())),
     )
     apis = connect_apis(centre)
+    reader = Reader(apis, calls_per_second=centre.calls_per_second / 2, pauses=(0.0,))
     parts = watch(
         settings,
         database=directory.database,
-        apis=apis,
+        reader=reader,
         observations=directory.observations,
         subjects=directory.planning.subjects,
         recorder=directory.reconciler.recorder,
@@ -170,9 +172,7 @@ def watching(directory: Directory, sandbox: Sandbox, **options: Any) -> Watched:
         access_marks=directory.access_marks,
         resources=directory.resources,
         entitlements=directory.entitlements,
-        center=centre,
     )
-    parts.extraction.reader._pauses = (0.0,)
     return Watched(
         directory=directory,
         sandbox=sandbox,
