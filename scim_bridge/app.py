@@ -1,5 +1,6 @@
 """What is a running bridge made of? The one place where its parts are put together."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -156,11 +157,11 @@ class Bridge:
             begin=self.settle,
         )
 
-    def settle(self) -> None:
+    def settle(self, stopping: threading.Event) -> None:
         """Mark whom a new target, or a filter that was changed, puts somewhere or takes away."""
         for one in self.targets:
             if one is not self.target or not one.audience.is_all:
-                Settling(one).settle()
+                Settling(one).settle(stopping)
 
     def _upkeep(self) -> Callable[[], object]:
         """What a worker sees to about twice a second."""

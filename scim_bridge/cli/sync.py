@@ -1,6 +1,7 @@
 """`sync`: bring everything that waits to Identity Center now, and decide what is held."""
 
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -137,7 +138,7 @@ def synced(
 def _deliver(bridge: Bridge, *, quiet: bool) -> int:
     """Deliver all that is pending. Returns how many resources have arrived."""
     each = [lane.marks for one in bridge.targets for lane in one.lanes]
-    bridge.settle()
+    bridge.settle(threading.Event())
     if not any(marks.in_state("pending", "suppressed") for marks in each):
         return 0
     # What an earlier command met at the door may be mended; a door still closed is told anew.

@@ -3,6 +3,7 @@
 A target that is new in the settings, or whose filter was changed, owes nothing to any write.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,8 +27,10 @@ class Settling:
         self.marks = target.marks
         self.audience = target.audience
 
-    def settle(self) -> int:
-        """Mark those who are on the wrong side of the filter. Returns how many."""
+    def settle(self, stopping: threading.Event) -> None:
+        """Mark those who are on the wrong side of the filter, leavers first. It ends early when it
+        is to stop; the next start goes on.
+        """
         leavers = self._found(self._leaving())
         newcomers = [
             Key(kind=kind, id=one)
@@ -35,14 +38,17 @@ class Settling:
             for one in self._found(query)
         ]
         for some in _some(leavers):
+            if stopping.is_set():
+                return
             with self.database.transaction():
                 for one in some:
                     self._leave(one)
         for few in _some(newcomers):
+            if stopping.is_set():
+                return
             with self.database.transaction():
                 for key in few:
                     self.marks.mark(Intent(key=key))
-        return len(leavers) + len(newcomers)
 
     def _leave(self, user_id: str) -> None:
         document = self.database.connection.scalar(

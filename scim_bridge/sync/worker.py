@@ -130,7 +130,7 @@ class Worker:
     """Delivers due marks, removals first, several resources at a time.
 
     Users, groups and memberships go one way, assignments (`access_marks`) another; what goes to
-    other targets goes `beside` them, and none waits for another. `begin` is called before.
+    other targets goes `beside` them, and none waits for another. `begin` is called once.
     `upkeep` is called about twice a second: it seals the audit trail. Stopping lets the calls that
     are under way end.
     """
@@ -145,7 +145,7 @@ class Worker:
         upkeep: Callable[[], object],
         background: Sequence[Background] = (),
         beside: Sequence[Lane] = (),
-        begin: Callable[[], object] = lambda: None,
+        begin: Callable[[threading.Event], object] = lambda _: None,
         threads: int = 4,
     ) -> None:
         self.lanes = (
@@ -173,6 +173,7 @@ class Worker:
             threading.Thread(target=self._deliver_beside, args=(lane,), name=lane.marks.target)
             for lane in self.lanes[1:]
         ]
+        others.append(threading.Thread(target=self._begin_beside, name="beginning"))
         for thread in (upkeep, *others):
             thread.start()
         try:
@@ -213,10 +214,22 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 self._wake_suppressed()
-                self._begin()
                 return
             except DatabaseUnavailable as error:
                 self._wait_for_database(error)
+
+    def _begin_beside(self) -> None:
+        """What may take a while, and keeps no leaver waiting."""
+        while not self._stopping.is_set():
+            try:
+                self._begin(self._stopping)
+                return
+            except DatabaseUnavailable as error:
+                self._wait_for_database(error)
+            except Exception:
+                # Deliveries go on; the next start tries again.
+                log.exception("beginning failed")
+                return
 
     def _wake_suppressed(self) -> None:
         for lane in self.lanes:
@@ -260,7 +273,7 @@ class Worker:
         assignments.
         """
         self._wake_suppressed()
-        self._begin()
+        self._begin(self._stopping)
         run = _Once(end=time.monotonic() + patience, report=report)
         while self._try_all(run) or self._is_waiting(run):
             continue
