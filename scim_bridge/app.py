@@ -1,15 +1,16 @@
 """What is a running bridge made of? The one place where its parts are put together."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, jsonify
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from scim_bridge.connectors.webhook import Receiver
 from scim_bridge.directory import migration
 from scim_bridge.directory.catalogue import Catalogue
 from scim_bridge.directory.database import Database
@@ -23,55 +24,40 @@ from scim_bridge.directory.seal_key import load_key
 from scim_bridge.directory.seals import Sealer
 from scim_bridge.directory.write import Write
 from scim_bridge.errors import DirectoryError
-from scim_bridge.identity_center.apis import Apis, connect_apis
-from scim_bridge.identity_center.center import Center, connect
-from scim_bridge.identity_center.circuit import Circuit, Standing
-from scim_bridge.identity_center.doors import DoorName
-from scim_bridge.identity_center.rehearsal import RehearsedCenter, RehearsedSsoAdmin
-from scim_bridge.identity_center.store_center import StoreCenter
+from scim_bridge.identity_center.apis import Apis
+from scim_bridge.identity_center.center import Center
 from scim_bridge.lifecycle.rule_file import RuleFiles
 from scim_bridge.metrics import Metrics, count_requests, page
 from scim_bridge.plan.authority import Authorities
 from scim_bridge.plan.changes import Change
 from scim_bridge.plan.grants import AccessChange
-from scim_bridge.plan.policy import Switches
-from scim_bridge.plan.state import Abilities
 from scim_bridge.scim.authentication import bearer_authentication
 from scim_bridge.scim.provider import Provider
 from scim_bridge.scim.server import Server
 from scim_bridge.scim.tolerances import Tolerances
-from scim_bridge.settings import IdentityCenter, Settings
-from scim_bridge.sync import ACCESS_TARGET, TARGET
+from scim_bridge.settings import ScimSystem, Settings, Snapshot, Webhook
+from scim_bridge.sync import TARGET
 from scim_bridge.sync.access import AccessReconciler
-from scim_bridge.sync.access_intents import AccessIntents
-from scim_bridge.sync.access_planning import AccessPlanning
-from scim_bridge.sync.access_record import AccessRecorder
-from scim_bridge.sync.alerts import Alerts, Cause, causes, ending_tokens
-from scim_bridge.sync.attempt import Inline
+from scim_bridge.sync.alerts import Alerts, Cause, at_target, causes, ending_tokens, not_told
+from scim_bridge.sync.audience import Audience
 from scim_bridge.sync.cuts import Cuts, uncut
 from scim_bridge.sync.decisions import Decisions
 from scim_bridge.sync.delivery import Delivery
 from scim_bridge.sync.entitled import Entitlements
+from scim_bridge.sync.extraction import run_of
+from scim_bridge.sync.feed import Feed, feed_standing
 from scim_bridge.sync.freshness import Freshness, freshness
-from scim_bridge.sync.grants import Grants
 from scim_bridge.sync.held import HeldLosses
-from scim_bridge.sync.intents import Intents
 from scim_bridge.sync.marks import Key, Marks
 from scim_bridge.sync.observed import Observations
-from scim_bridge.sync.overview import (
-    Door,
-    Overview,
-    door_opened_within,
-    overview,
-    remember_door,
-)
+from scim_bridge.sync.overview import Overview
 from scim_bridge.sync.planning import Planning
 from scim_bridge.sync.provisioning import provisioning
 from scim_bridge.sync.reconciler import Reconciler
-from scim_bridge.sync.record import Recorder
 from scim_bridge.sync.rule_clock import RuleClock
-from scim_bridge.sync.shared_pace import SharedPace
-from scim_bridge.sync.subjects import Naming, Subjects
+from scim_bridge.sync.settling import Settling
+from scim_bridge.sync.snapshots import Snapshots
+from scim_bridge.sync.target import Target, assemble, assemble_system
 from scim_bridge.sync.watch import Watch, watch
 from scim_bridge.sync.worker import Lane, Worker
 
@@ -84,30 +70,76 @@ class Bridge:
     database: Database
     provider: Provider
     resources: Resources
-    center: Center
-    marks: Marks
-    observations: Observations
-    held: HeldLosses
-    planning: Planning
-    reconciler: Reconciler
+    # The Identity Center that requests wait for, and those that the worker sees to.
+    target: Target
+    others: tuple[Target, ...]
     delivery: Delivery
     decisions: Decisions
-    # Assignments: their marks, who delivers them, and what is known of them.
-    access_marks: Marks
-    access: AccessReconciler
-    entitlements: Entitlements
-    # The APIs of AWS, and what reads Identity Center by them. None: the settings do not say in
-    # which region they are.
-    apis: Apis | None
-    watch: Watch | None
-    cuts: Cuts
+    # What reads the Identity Centers whose region is known, the first one first.
+    watches: tuple[Watch, ...]
+    # Who is told of every change, and who is given the whole directory in files.
+    feeds: tuple[Feed, ...]
+    snapshots: tuple[Snapshots, ...]
     ruling: Ruling
     # How the file of rules stands to what is in force.
     rule_file: FileWatch
 
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return (self.target, *self.others)
+
+    @property
+    def center(self) -> Center:
+        return self.target.center
+
+    @property
+    def marks(self) -> Marks:
+        return self.target.marks
+
+    @property
+    def observations(self) -> Observations:
+        return self.target.observations
+
+    @property
+    def held(self) -> HeldLosses:
+        return self.target.held
+
+    @property
+    def planning(self) -> Planning:
+        return self.target.planning
+
+    @property
+    def reconciler(self) -> Reconciler:
+        return self.target.reconciler
+
+    @property
+    def access_marks(self) -> Marks:
+        return self.target.access_marks
+
+    @property
+    def access(self) -> AccessReconciler:
+        return self.target.access
+
+    @property
+    def entitlements(self) -> Entitlements:
+        return self.target.entitlements
+
+    @property
+    def apis(self) -> Apis | None:
+        return self.target.apis
+
+    @property
+    def cuts(self) -> Cuts:
+        return self.target.cuts
+
+    @property
+    def watch(self) -> Watch | None:
+        """What reads the first Identity Center. None: the settings do not say in which region."""
+        return self.watches[0] if self.apis is not None else None
+
     def overview(self) -> Overview:
-        """How things stand between the directory and Identity Center."""
-        return overview(self.database, TARGET)
+        """How things stand between the directory and the first Identity Center."""
+        return self.target.overview()
 
     def worker(self, *, upkeep: Callable[[], object] | None = None) -> Worker:
         """The worker that delivers what no request does, and seals the audit trail.
@@ -123,11 +155,21 @@ class Bridge:
             access=self.access,
             upkeep=upkeep or self._upkeep(),
             background=(
-                *((self.watch.schedule,) if self.watch else ()),
-                self.cuts,
+                *(one.schedule for one in self.watches),
+                *(one.cuts for one in self.targets if one.grants_access),
+                *self.feeds,
+                *self.snapshots,
                 RuleClock(self.ruling, self.rule_file),
             ),
+            beside=[lane for one in self.others for lane in one.lanes],
+            begin=self.settle,
         )
+
+    def settle(self, stopping: threading.Event) -> None:
+        """Mark whom a new target, or a filter that was changed, puts somewhere or takes away."""
+        for one in self.targets:
+            if one is not self.target or not one.audience.is_all:
+                Settling(one).settle(stopping)
 
     def _upkeep(self) -> Callable[[], object]:
         """What a worker sees to about twice a second."""
@@ -144,61 +186,47 @@ class Bridge:
         return upkeep
 
     @property
-    def lanes(self) -> tuple[Lane, Lane]:
-        """The ways of deliveries: of users, groups and memberships, and of their assignments."""
-        return (
-            Lane(marks=self.marks, passes=self.reconciler),
-            Lane(marks=self.access_marks, passes=self.access),
-        )
+    def lanes(self) -> tuple[Lane, ...]:
+        """The ways of deliveries to the first Identity Center: of users, groups and memberships,
+        and of their assignments.
+        """
+        return self.target.lanes
 
     def _causes(self) -> Sequence[Cause]:
         """What needs a person just now."""
-        expires = self.settings.identity_center.bearer_token_expires
         today = datetime.now(UTC).date()
-        read = freshness(self.database, self.settings.extraction)
-        stale = [one.kind for one in read if one.is_stale]
-        return [
-            *causes(self.overview(), stale=stale, uncut=uncut(self.database, TARGET)),
-            *ending_tokens(self.database, expires, today=today),
-        ]
+        found = [*self._causes_at(self.target)]
+        for one in self.others:
+            found += [at_target(cause, one.name) for cause in self._causes_at(one)]
+        for feed in self.feeds:
+            found += not_told(feed.name, feed_standing(self.database, feed.name))
+        expires = self.settings.identity_center.bearer_token_expires
+        return [*found, *ending_tokens(self.database, expires, today=today)]
+
+    def _causes_at(self, one: Target) -> Sequence[Cause]:
+        read = freshness(self.database, self.settings.extraction, one.name)
+        stale = [kind.kind for kind in read if kind.is_stale]
+        return [*causes(one.overview(), stale=stale, uncut=uncut(self.database, one.name))]
 
     def show_door(self) -> None:
-        """Say that a door of Identity Center is open again, if it answered after it was closed.
-
-        For the worker: the process that found the door closed may have ended since. That this
-        process has not been refused yet says nothing.
-        """
-        now = self.overview()
-        _show_open(self.database, self.marks, self.center.circuit, now.door)
-        if self.apis is not None:
-            circuit = self.apis.sso_admin.circuit
-            _show_open(self.database, self.access_marks, circuit, now.access_door)
+        """Say that a door is open again. See `Target.show_door`."""
+        for one in self.targets:
+            one.show_door()
 
     def hear_of_door(self) -> None:
-        """Try again at once when another process found a door open. For the worker: what it put
-        off until its own next probe is due now.
-        """
-        if self.center.circuit.listen():
-            self.marks.wake("pending")
-        if self.apis is not None and self.apis.sso_admin.circuit.listen():
-            self.access_marks.wake("pending")
+        """Try again at once when another process found a door open. See `Target.hear_of_door`."""
+        for one in self.targets:
+            one.hear_of_door()
 
     def forget_door(self) -> None:
-        """Forget what an earlier run knew of Identity Center's doors. For whoever starts a bridge:
-        a process whose door was never closed has nothing to tell when it is open.
-        """
-        for target in (TARGET, ACCESS_TARGET):
-            remember_door(self.database, target, circuit="closed", cause=None)
+        """Forget what an earlier run knew of the doors. See `Target.forget_door`."""
+        for one in self.targets:
+            one.forget_door()
 
     def close(self) -> None:
+        for feed in self.feeds:
+            feed.told.close()
         self.database.close()
-
-
-def _show_open(database: Database, marks: Marks, circuit: Circuit, shown: Door | None) -> None:
-    if shown is None or shown.circuit == "closed" or circuit.state != "closed":
-        return
-    if circuit.silence is not None and circuit.silence < shown.age:
-        _open_for_all(database, marks)
 
 
 def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None = None) -> Bridge:
@@ -211,46 +239,11 @@ def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None =
     """
     database = connect_database(settings.database)
     provider = Provider(settings)
-    timeout = settings.identity_center.timeout
-    marks = Marks(database, TARGET, call_seconds=timeout)
-    access_marks = Marks(database, ACCESS_TARGET, call_seconds=timeout)
-    center = connect(
-        settings.identity_center,
-        on_change=_on_door(database, marks),
-        works_elsewhere=partial(door_opened_within, database, TARGET),
-        keeper=partial(SharedPace, database),
-    )
-    apis = _apis(settings.identity_center, database, access_marks)
-    if rehearsed is not None:
-        center, apis = RehearsedCenter(center, rehearsed), _rehearsed(apis, rehearsed)
-    observations = Observations(database, TARGET)
-    held = HeldLosses(
-        database,
-        TARGET,
-        settings.safety,
-        leavers_stay_active=not center.abilities.disables,
-    )
-    grants = Grants(database, TARGET)
-    entitlements = Entitlements(database, observations, grants)
-    planning = _planning(settings, database, observations, held, center.abilities)
-    access_intents = AccessIntents(
-        access_marks,
-        entitlements,
-        held,
-        has_door=apis is not None,
-        when_deleted=settings.groups.delete,
-    )
-    cuts = Cuts(
-        database,
-        TARGET,
-        apis.sso_admin if apis else None,
-        wanted=settings.deprovision.cut_sessions,
-        brake=settings.safety.brake,
-    )
+    first, *others = _targets(settings, database, provider, rehearsed)
     delivery = Delivery(
         database=database,
-        marks=marks,
-        intents=Intents(database, marks, observations, held, settings.delivery),
+        marks=first.marks,
+        intents=first.intents,
         wait=settings.delivery.wait,
         at_once=max(settings.server.threads // 2, 1),
     )
@@ -259,171 +252,174 @@ def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None =
     resources = Resources(
         database,
         models=provider.directory_models,
-        written=_written(database, cuts, delivery, access_intents, ruling),
+        written=_written(database, delivery, first, others, ruling),
         restore_within=settings.deprovision.restore_within,
         nested=settings.groups.nested,
         owners=Owners(database, Authorities.of(settings)),
-        resolve=Catalogue(database, TARGET).grant,
+        resolve=_catalogue(settings, database).grant,
         provisioning=lambda kind, id_: provisioning(database, Key(kind=kind, id=id_)),
     )
     ruling.connect(resources)
-    recorder = Recorder(database, marks, observations, held)
-    reconciler = Reconciler(
-        database=database,
-        center=center,
-        marks=marks,
-        observations=observations,
-        planning=planning,
-        recorder=recorder,
-        call_seconds=timeout,
-        quiet=settings.delivery.coalesce,
-        inline=Inline(adopt=settings.adopt.inline, protected=settings.safety.protected),
-        detour=_detour(settings.identity_center, apis) if rehearsed is None else None,
-    )
-    delivery.connect(resources=resources, reconciler=reconciler)
+    delivery.connect(resources=resources, reconciler=first.reconciler)
+    recorded = _recorded(database, first, others)
     return Bridge(
         settings=settings,
         database=database,
         provider=provider,
         resources=resources,
-        center=center,
-        marks=marks,
-        observations=observations,
-        held=held,
-        planning=planning,
-        reconciler=reconciler,
+        target=first,
+        others=tuple(others),
         delivery=delivery,
-        decisions=Decisions(database, resources, marks, observations, held, access_intents),
-        access_marks=access_marks,
-        access=AccessReconciler(
-            database=database,
-            sso_admin=apis.sso_admin if apis else None,
-            marks=access_marks,
-            principal_marks=marks,
-            planning=AccessPlanning(entitlements, planning.subjects, held),
-            recorder=AccessRecorder(database, grants, held),
-            call_seconds=timeout,
+        decisions=_decisions(resources, first, [_decisions(resources, one) for one in others]),
+        watches=tuple(
+            seen
+            for one in (first, *others)
+            if (seen := _watch(settings, resources, one, recorded)) is not None
         ),
-        entitlements=entitlements,
-        cuts=cuts,
+        feeds=tuple(
+            Feed(database, name, Receiver(one))
+            for name, one in settings.connector.items()
+            if isinstance(one, Webhook)
+        ),
+        snapshots=tuple(
+            Snapshots(database, name, one)
+            for name, one in settings.connector.items()
+            if isinstance(one, Snapshot)
+        ),
         ruling=ruling,
         rule_file=FileWatch(ruling.rulebook, settings.lifecycle.rules),
-        apis=apis,
-        watch=None
-        if apis is None
-        else watch(
-            settings,
-            database=database,
-            apis=apis,
-            observations=observations,
-            grants=grants,
-            subjects=planning.subjects,
-            recorder=recorder,
-            marks=marks,
-            access_marks=access_marks,
-            resources=resources,
-            held=held,
-            written=_recorded(database, cuts),
-        ),
     )
 
 
-def _apis(settings: IdentityCenter, database: Database, access_marks: Marks) -> Apis | None:
-    """The APIs of AWS. None when the settings do not say in which region they are."""
-    if settings.region is None:
-        return None
-    on_access_door = _on_door(database, access_marks)
-
-    def on_change(name: DoorName, standing: Standing) -> None:
-        if name == "sso-admin":
-            on_access_door(standing)
-
-    def works_elsewhere(name: DoorName, seconds: float) -> bool:
-        return name == "sso-admin" and door_opened_within(database, ACCESS_TARGET, seconds)
-
-    return connect_apis(
-        settings,
-        on_change=on_change,
-        works_elsewhere=works_elsewhere,
-        keeper=partial(SharedPace, database),
-    )
-
-
-def _detour(settings: IdentityCenter, apis: Apis | None) -> Center | None:
-    """By what people are taken out of groups whom the SCIM endpoint refuses to take out."""
-    if apis is None or settings.write_via != "scim":
-        return None
-    return StoreCenter(apis.identity_store)
-
-
-def _rehearsed(apis: Apis | None, calls: list[Change | AccessChange]) -> Apis | None:
-    if apis is None:
-        return None
-    return replace(apis, sso_admin=RehearsedSsoAdmin(apis.sso_admin.api, apis.site, calls))
-
-
-def _planning(
+def _targets(
     settings: Settings,
     database: Database,
-    observations: Observations,
-    held: HeldLosses,
-    abilities: Abilities,
-) -> Planning:
-    naming = Naming(
-        external_id=settings.users.external_id,
-        when_deleted=settings.groups.delete,
-        abilities=abilities,
-        is_source=settings.source.enabled,
+    provider: Provider,
+    rehearsed: list[Change | AccessChange] | None,
+) -> Iterator[Target]:
+    """The Identity Centers of the settings, that of `[identity_center]` first, and what SCIM
+    systems are connected.
+    """
+    named = {TARGET: settings.identity_center, **settings.targets}
+    for name, center in named.items():
+        section = "identity_center" if name == TARGET else f"targets.{name}"
+        audience = Audience(
+            center.filter,
+            model=provider.directory_models["User"],
+            setting=f"{section}.filter",
+        )
+        yield assemble(
+            settings,
+            name=name,
+            center_settings=center,
+            database=database,
+            audience=audience,
+            others=tuple(other for other in named if other != name),
+            rehearsed=rehearsed,
+        )
+    for name, system in settings.connector.items():
+        if isinstance(system, ScimSystem):
+            yield assemble_system(
+                settings,
+                name=name,
+                system=system,
+                database=database,
+                audience=Audience(
+                    system.filter,
+                    model=provider.directory_models["User"],
+                    setting=f"connector.{name}.filter",
+                ),
+                rehearsed=rehearsed,
+            )
+
+
+def _catalogue(settings: Settings, database: Database) -> Catalogue:
+    """What there is to grant, at all Identity Centers."""
+    interval = settings.extraction.interval
+    others = [
+        Catalogue(database, name, interval=interval, run=run_of("catalogue", name))
+        for name in settings.targets
+    ]
+    return Catalogue(database, TARGET, interval=interval, others=others)
+
+
+def _decisions(resources: Resources, one: Target, elsewhere: Sequence[Decisions] = ()) -> Decisions:
+    return Decisions(
+        one.database,
+        resources,
+        one.marks,
+        one.observations,
+        one.held,
+        one.access_intents,
+        audience=one.audience,
+        elsewhere=elsewhere,
     )
-    switches = Switches(create=settings.users.create, update=settings.users.update)
-    return Planning(
-        database, Subjects(database, observations, naming), observations, held, switches
+
+
+def _watch(
+    settings: Settings, resources: Resources, one: Target, recorded: Callable[[Write], None]
+) -> Watch | None:
+    if one.reader is None:
+        return None
+    return watch(
+        settings,
+        database=one.database,
+        reader=one.reader,
+        observations=one.observations,
+        subjects=one.planning.subjects,
+        recorder=one.recorder,
+        marks=one.marks,
+        access_marks=one.access_marks,
+        resources=resources,
+        entitlements=one.entitlements,
+        held=one.held,
+        written=recorded,
+        grants_access=one.grants_access,
     )
 
 
 def _written(
-    database: Database, cuts: Cuts, delivery: Delivery, access: AccessIntents, ruling: Ruling
+    database: Database,
+    delivery: Delivery,
+    first: Target,
+    others: Sequence[Target],
+    ruling: Ruling,
 ) -> Callable[[Write], None]:
-    """Who is told of each write, in its transaction: the audit trail, the marks, then the rules."""
+    """Who is told of each write, in its transaction: the audit trail, the marks, then the rules.
+
+    A request waits for the first target alone, and what that one refuses is undone; the worker
+    delivers to the others.
+    """
 
     def written(write: Write) -> None:
         record_write(database, write)
-        cuts.written(write)
+        first.cuts.written(first.audience.seen(write))
         # What rules grant a person directly changes nothing of the principal.
         if write.kind == "group" or not write.is_by_rule:
             delivery.written(write)
-        access.written(write)
+        first.access_written(write)
+        for one in others:
+            one.written(write)
         ruling.written(write)
 
     return written
 
 
-def _recorded(database: Database, cuts: Cuts) -> Callable[[Write], None]:
-    """Who is told of what Identity Center itself has already, where it is a source."""
+def _recorded(
+    database: Database, first: Target, others: Sequence[Target]
+) -> Callable[[Write], None]:
+    """Who is told of what the first Identity Center itself has already, where it is a source.
+
+    The other targets have it not: who was disabled there is to be disabled at each of them.
+    """
 
     def written(write: Write) -> None:
         record_write(database, write)
-        cuts.written(write)
+        first.cuts.written(first.audience.seen(write))
+        for one in others:
+            one.written(write)
 
     return written
-
-
-def _on_door(database: Database, marks: Marks) -> Callable[[Standing], None]:
-    """Write every change of the door down, where `status` and the other processes see it."""
-
-    def remember(standing: Standing) -> None:
-        if standing.state == "closed":
-            _open_for_all(database, marks)
-        else:
-            remember_door(database, marks.target, circuit=standing.state, cause=standing.cause)
-
-    return remember
-
-
-def _open_for_all(database: Database, marks: Marks) -> None:
-    """The door is open: other processes learn it, and what waited for a probe is due at once."""
-    remember_door(database, marks.target, circuit="closed", cause=None)
-    marks.wake("pending")
 
 
 def create_app(settings: Settings, *, bridge: Bridge | None = None) -> Flask:
@@ -441,7 +437,7 @@ def create_app(settings: Settings, *, bridge: Bridge | None = None) -> Flask:
         settings,
         delivery=bridge.delivery,
         authenticated=bearer_authentication(bridge.database),
-        catalogue=Catalogue(bridge.database, TARGET, interval=settings.extraction.interval),
+        catalogue=_catalogue(settings, bridge.database),
         tolerances=Tolerances(metrics.count_tolerance),
     ).init_app(app)
     _show_health(app, bridge)
@@ -477,10 +473,14 @@ def _show_health(app: Flask, bridge: Bridge) -> None:
             migration.check(bridge.database, running=True)
             now = bridge.overview()
             read = freshness(bridge.database, bridge.settings.extraction)
+            others = {one.name: one.overview() for one in bridge.others}
         except DirectoryError as error:
             unready = jsonify(status="unavailable", causes=[str(error)])
             return unready, HTTPStatus.SERVICE_UNAVAILABLE
-        return jsonify(_readiness(now, read)), HTTPStatus.OK
+        ready = _readiness(now, read)
+        if others:
+            ready["targets"] = {name: _readiness(one, ()) for name, one in others.items()}
+        return jsonify(ready), HTTPStatus.OK
 
 
 def _readiness(now: Overview, read: Sequence[Freshness]) -> dict[str, Any]:

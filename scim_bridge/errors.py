@@ -8,7 +8,7 @@
     │   ├── DatabaseUnavailable  the database does not answer; the client retries
     │   │   └── Collided         another transaction stood in the way; made again at once
     │   └── MigrationMissing     the database is not at this version's schema
-    ├── NotSent                  a notice to the operator was not taken
+    ├── NotSent                  a notice was not taken
     ├── AuditBroken              the audit trail was changed; names where
     └── TargetError              what a target answered, with its request id
         ├── Refused              for good: the request is not acceptable there
@@ -68,7 +68,14 @@ class OperatorError(BridgeError):
 
 
 class NotSent(BridgeError):
-    """A notice to the operator, by webhook or mail, was not taken. It is sent again."""
+    """A notice, by webhook or mail, was not taken. It is sent again.
+
+    ``retry_after`` is in seconds, when the other side said so.
+    """
+
+    def __init__(self, detail: str, *, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(detail)
 
 
 class DirectoryError(BridgeError):

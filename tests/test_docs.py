@@ -18,6 +18,7 @@ SET_UP = (
     "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/scim-bridge demo",
     "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest",
 )
+SHOWN_CONNECTORS = ("scim", "webhook", "csv")
 KEYS = [(section, key) for section, schema in SECTIONS.items() for key in schema.fields]
 
 
@@ -86,6 +87,19 @@ def test_what_the_example_comments_out_is_valid(tmp_path):
 
     assert settings.identity_center.scim_endpoint
     assert settings.identity_center.calls_per_second == Settings().identity_center.calls_per_second
+
+
+def test_the_further_systems_of_the_example_are_valid(tmp_path):
+    """What an operator copies out of the comments is taken, beside an Identity Center."""
+    file = tmp_path / "scim-bridge.toml"
+    text = EXAMPLE.read_text(encoding="utf-8")
+    shown = re.findall(r"^#   (.*)$", text, flags=re.MULTILINE)
+    file.write_text("\n".join(shown))
+
+    settings = load(file, {})
+
+    assert [*settings.targets] == ["paris"]
+    assert {one.type for one in settings.connector.values()} == set(SHOWN_CONNECTORS)
 
 
 def test_the_settings_in_the_readme_are_valid(tmp_path):

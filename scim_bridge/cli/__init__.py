@@ -51,6 +51,7 @@ COMMANDS = {
     "rules": Listed("rules", "Say what people get by rules of joining, moving and leaving."),
     "sandbox": Listed("sandbox", "Run an Identity Center on this machine, for trying."),
     "serve": Listed("serve", "Serve SCIM clients, and deliver what they push."),
+    "snapshot": Listed("snapshot", "Write the directory into files for other systems."),
     "status": Listed("status", "Show what has yet to reach Identity Center, and why."),
     "sync": Listed("sync", "Deliver everything that waits, and decide what is held."),
     "unnest": Listed("unnest", "Take every group out of the groups it is in."),

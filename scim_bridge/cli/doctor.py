@@ -10,7 +10,7 @@ import botocore.session
 import click
 from sqlalchemy import make_url
 
-from scim_bridge.cli import reach
+from scim_bridge.cli import connectors, reach
 from scim_bridge.cli.finding import Finding, State
 from scim_bridge.cli.finding import tried as _tried
 from scim_bridge.cli.invocation import Invocation, advise, opened, pass_invocation
@@ -73,6 +73,11 @@ def examined(invocation: Invocation) -> Iterator[Finding]:
     yield Finding(what="settings", state="ok", said=_source(loaded))
     yield from _of_directory(loaded.settings)
     yield from _of_identity_center(loaded.settings)
+    for name, center in loaded.settings.targets.items():
+        at = replace(loaded.settings, identity_center=center)
+        for finding in _of_identity_center(at):
+            yield replace(finding, what=f"{name}: {finding.what}")
+    yield from connectors.findings(loaded.settings)
     yield _of_brake(loaded.settings.safety)
 
 

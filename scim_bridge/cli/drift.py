@@ -12,8 +12,8 @@ from scim_bridge.cli.invocation import Invocation, audited, pass_invocation
 from scim_bridge.cli.names import group_names, principal_names, printable, user_names
 from scim_bridge.cli.output import json_option, print_json, print_table
 from scim_bridge.plan.drift import Difference, Unmanaged
-from scim_bridge.sync import TARGET
 from scim_bridge.sync.drift import Found
+from scim_bridge.sync.watch import Watch
 
 # As many of what is not managed are listed for people.
 MOST_UNMANAGED = 50
@@ -58,20 +58,45 @@ def command(
     if repair and accept:
         raise click.UsageError("--repair and --accept are opposites; give one of them.")
     with assembled(invocation.settings()) as bridge:
-        drift = watch_of(bridge).drift
-        found = drift.found()
-        if accept:
-            drift.accept(found)
-            found = drift.found()
-        repaired: list[Difference] = []
+        watch_of(bridge)
         if repair:
             refuse_delivery(bridge)
-            repaired = drift.repair(found)
+        seen = [_Looked(bridge, watch, repair=repair, accept=accept) for watch in bridge.watches]
+        if repair:
             bridge.worker().run_once()
-            found = drift.found()
-        shown = _Shown(bridge, drift.states(found), repaired, drift.unmanaged())
-        print_json(shown.as_dict()) if as_json else shown.print(was_repair=repair)
-    context.exit(1 if found else 0)
+        first, *others = (one.shown() for one in seen)
+        if as_json:
+            elsewhere = {one.target: one.as_dict() for one in others}
+            print_json({**first.as_dict(), **({"targets": elsewhere} if elsewhere else {})})
+        else:
+            first.print(was_repair=repair)
+            for one in others:
+                click.echo(f"\nAt {one.target}:")
+                one.print(was_repair=repair)
+    context.exit(1 if any(one.found for one in (first, *others)) else 0)
+
+
+class _Looked:
+    """What was done about the differences at one target."""
+
+    def __init__(self, bridge: Bridge, watch: Watch, *, repair: bool, accept: bool) -> None:
+        self.bridge = bridge
+        self.drift = watch.drift
+        found = self.drift.found()
+        if accept and self.drift.may_accept:
+            self.drift.accept(found)
+        self.repaired: list[Difference] = self.drift.repair(found) if repair else []
+
+    def shown(self) -> "_Shown":
+        """How it stands now."""
+        drift = self.drift
+        return _Shown(
+            self.bridge,
+            drift.states(drift.found()),
+            self.repaired,
+            drift.unmanaged(),
+            drift.target,
+        )
 
 
 class _Shown:
@@ -83,12 +108,14 @@ class _Shown:
         found: Sequence[Found],
         repaired: Sequence[Difference],
         unmanaged: Sequence[Unmanaged],
+        target: str,
     ) -> None:
+        self.target = target
         self.found = found
         self.repaired = repaired
         self.unmanaged = unmanaged
         differences = [*(one.difference for one in found), *repaired]
-        self._names = _names(bridge, differences)
+        self._names = _names(bridge, target, differences)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -152,12 +179,12 @@ class _Shown:
         return f"{words}: {printable(more)}" if more else words
 
 
-def _names(bridge: Bridge, differences: Sequence[Difference]) -> Mapping[str, str]:
+def _names(bridge: Bridge, target: str, differences: Sequence[Difference]) -> Mapping[str, str]:
     database = bridge.database
     ids = {one.id for one in differences}
     members = {one.name for one in differences if one.what.startswith("member")}
     return {
         **user_names(database, ids),
         **group_names(database, ids),
-        **principal_names(database, TARGET, members),
+        **principal_names(database, target, members),
     }

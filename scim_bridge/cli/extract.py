@@ -56,14 +56,32 @@ def command(
       scim-bridge extract --kind users --kind groups
     """
     with assembled(invocation.settings()) as bridge:
-        watch = watch_of(bridge)
-        results = extracted(watch, kinds or KINDS, believe=believe, quiet=as_json)
-        followed = last_followed(bridge.database) if watch.source else {}
+        first = watch_of(bridge)
+        read = {
+            watch.extraction.sightings.target: extracted(
+                watch, kinds or KINDS, believe=believe, quiet=as_json
+            )
+            for watch in bridge.watches
+        }
+        followed = last_followed(bridge.database) if first.source else {}
+    results = [one for some in read.values() for one in some]
     if as_json:
         source = {"source": dict(followed)} if followed else {}
-        print_json({"extractions": [as_dict(one) for one in results], **source})
+        print_json(
+            {
+                "extractions": [
+                    {**as_dict(one), "target": target}
+                    for target, some in read.items()
+                    for one in some
+                ],
+                **source,
+            }
+        )
     else:
-        print_results(results)
+        for target, some in read.items():
+            if len(read) > 1:
+                click.echo(f"From {target}:")
+            print_results(some)
         if followed:
             _print_followed(followed)
     context.exit(0 if all(one.ending == "ok" for one in results) else 1)

@@ -1,7 +1,7 @@
 """How is an operator's decision about one person brought to Identity Center at once?"""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import click
@@ -16,6 +16,7 @@ from scim_bridge.sync.marks import Key, Mark, State
 from scim_bridge.sync.neighbours import groups_of
 from scim_bridge.sync.overview import Waiting, waiting
 from scim_bridge.sync.pause import Pause, paused
+from scim_bridge.sync.target import Target
 from scim_bridge.sync.worker import Lane
 
 # How long a command waits for what a running bridge is delivering just now, in seconds.
@@ -35,6 +36,8 @@ class Standing:
     pause: Pause | None
     # Until when sessions begun before may live, in seconds since 1970.
     sessions: float | None
+    # How they stand at other targets where they are, or were: whether enabled, and the groups.
+    elsewhere: Mapping[str, tuple[bool, Sequence[str]]]
 
 
 def deliver(
@@ -70,25 +73,43 @@ def deliver(
 def standing(bridge: Bridge, user_id: str) -> Standing:
     """How a person stands at Identity Center, as far as it is known."""
     key, left = Key(kind="user", id=user_id), {work.key for work in _unsettled(bridge, user_id)}
-    rows = waiting(bridge.database, bridge.marks.target, limit=10_000) if left else ()
+    names = [one.name for one in bridge.targets] if left else []
+    rows = [row for name in names for row in waiting(bridge.database, name, limit=10_000)]
     with bridge.database.reading():
         link = bridge.observations.link(key)
         seen = bridge.observations.seen("user", link.target_id) if link else None
         there = bridge.observations.groups_of(link.target_id) if link else frozenset()
         known = bridge.observations.resources("group", there)
-    names = group_names(bridge.database, known.values())
+    called_groups = group_names(bridge.database, known.values())
     return Standing(
         is_enabled=seen.active if seen else None,
-        groups=called(names, (known.get(group, group) for group in there)),
+        groups=called(called_groups, (known.get(group, group) for group in there)),
         left=[row for row in rows if row.key in left],
         pause=paused(bridge.database),
         sessions=sessions_until(bridge.database, user_id),
+        elsewhere={
+            one.name: held for one in bridge.others if (held := _there(one, key)) is not None
+        },
     )
+
+
+def _there(target: Target, key: Key) -> tuple[bool, Sequence[str]] | None:
+    with target.database.reading():
+        link = target.observations.link(key)
+        seen = target.observations.seen("user", link.target_id) if link else None
+        if link is None or seen is None:
+            return None
+        there = target.observations.groups_of(link.target_id)
+        known = target.observations.resources("group", there)
+    names = group_names(target.database, known.values())
+    return seen.active, called(names, (known.get(group, group) for group in there))
 
 
 def report(context: click.Context, now: Standing) -> None:
     """Say how the person stands, and end with exit code 1 if something has yet to arrive."""
-    click.echo(f"At Identity Center: {_in_words(now)}.")
+    click.echo(f"At Identity Center: {_in_words(now.is_enabled, now.groups)}.")
+    for name, (is_enabled, groups) in now.elsewhere.items():
+        click.echo(f"At {name}: {_in_words(is_enabled, groups)}.")
     for row in now.left:
         click.echo(
             f"! {row.state}: {row.key.kind} {printable(row.name) or row.key.id}"
@@ -107,11 +128,11 @@ def report(context: click.Context, now: Standing) -> None:
         context.exit(1)
 
 
-def _in_words(now: Standing) -> str:
-    if now.is_enabled is None:
+def _in_words(is_enabled: bool | None, groups: Sequence[str]) -> str:
+    if is_enabled is None:
         return "not there"
-    enabled = "enabled" if now.is_enabled else "disabled"
-    return f"{enabled}, {f'in {listed(now.groups)}' if now.groups else 'in no group'}"
+    enabled = "enabled" if is_enabled else "disabled"
+    return f"{enabled}, {f'in {listed(groups)}' if groups else 'in no group'}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,23 +150,26 @@ def _pending(bridge: Bridge, user_id: str) -> list[_Work]:
 
 
 def _unsettled(bridge: Bridge, user_id: str) -> list[_Work]:
-    """What has yet to arrive of a person: themselves, the groups they join or leave, and their
-    assignments.
+    """What has yet to arrive of a person anywhere: themselves, the groups they join or leave, and
+    their assignments.
     """
     with bridge.database.reading():
-        link = bridge.observations.link(Key(kind="user", id=user_id))
         groups = {group.id for group in groups_of(bridge.database, user_id)}
-        principal = link.target_id if link else None
-        own, access = bridge.lanes
-        marks = [
-            mark
-            for mark in own.marks.marked("pending", "failed")
-            if mark.key.id == user_id or mark.key.id in groups or principal in mark.take_away.named
-        ]
-        granted = [
-            mark for mark in access.marks.marked("pending", "failed") if mark.key.id == user_id
-        ]
-    return [*(_work(own, mark) for mark in marks), *(_work(access, mark) for mark in granted)]
+        return [work for one in bridge.targets for work in _unsettled_at(one, user_id, groups)]
+
+
+def _unsettled_at(target: Target, user_id: str, groups: Collection[str]) -> Iterator[_Work]:
+    link = target.observations.link(Key(kind="user", id=user_id))
+    principal = link.target_id if link else None
+    own, *access = target.lanes
+    for mark in own.marks.marked("pending", "failed"):
+        is_named = principal in mark.take_away.named
+        if mark.key.id == user_id or mark.key.id in groups or is_named:
+            yield _work(own, mark)
+    for lane in access:
+        for mark in lane.marks.marked("pending", "failed"):
+            if mark.key.id == user_id:
+                yield _work(lane, mark)
 
 
 def _work(lane: Lane, mark: Mark) -> _Work:

@@ -1,7 +1,7 @@
 """`plan`: what would a sync do?"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, assert_never
 
 import click
@@ -43,6 +43,7 @@ from scim_bridge.plan.state import Attributes
 from scim_bridge.sync import TARGET
 from scim_bridge.sync.pause import paused
 from scim_bridge.sync.preview import Planned, PlannedAccess, preview, preview_access
+from scim_bridge.sync.target import Target
 
 Names = Mapping[str, str]
 
@@ -68,16 +69,42 @@ def command(invocation: Invocation, *, calls: bool, as_json: bool) -> None:
         if calls:
             _print_calls(bridge, as_json=as_json)
             return
-        planned = preview(bridge.database, bridge.marks, bridge.planning)
-        access = preview_access(bridge.database, bridge.access_marks, bridge.access.planning)
-        names = _member_names(bridge, planned)
+        first, *others = (_planned_at(one) for one in bridge.targets)
         paused_by = paused(bridge.database)
     if as_json:
-        print_json({**as_dict(planned, names), "assignments": _access_as_dicts(access)})
+        elsewhere = {one.target: _plan_as_dict(one) for one in others}
+        print_json({**_plan_as_dict(first), **({"targets": elsewhere} if elsewhere else {})})
         return
     if paused_by is not None:
         click.echo(advise("Delivery is paused: nothing is done until `scim-bridge resume`."))
-    _print(planned, access, names)
+    _print(first.planned, first.access, first.names)
+    for one in others:
+        click.echo(f"\nAt {one.target}:")
+        _print(one.planned, one.access, one.names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What a sync would do at one target."""
+
+    target: str
+    planned: Sequence[Planned]
+    access: Sequence[PlannedAccess]
+    names: Names
+
+
+def _planned_at(one: Target) -> _Plan:
+    planned = preview(one.database, one.marks, one.planning)
+    return _Plan(
+        target=one.name,
+        planned=planned,
+        access=preview_access(one.database, one.access_marks, one.access.planning),
+        names=_member_names(one, planned),
+    )
+
+
+def _plan_as_dict(one: _Plan) -> dict[str, Any]:
+    return {**as_dict(one.planned, one.names), "assignments": _access_as_dicts(one.access)}
 
 
 def _access_as_dicts(access: Sequence[PlannedAccess]) -> list[dict[str, Any]]:
@@ -140,8 +167,8 @@ def _subject_names(bridge: Bridge, calls: Iterable[Change | AccessChange]) -> di
     }
 
 
-def _member_names(bridge: Bridge, planned: Iterable[Planned]) -> Names:
-    """The names of everybody who is to join or leave a group, by their ids at Identity Center."""
+def _member_names(target: Target, planned: Iterable[Planned]) -> Names:
+    """The names of everybody who is to join or leave a group, by their ids at the target."""
     members = [
         member
         for one in planned
@@ -149,7 +176,7 @@ def _member_names(bridge: Bridge, planned: Iterable[Planned]) -> Names:
         if isinstance(change, AddMembers | RemoveMembers)
         for member in change.members
     ]
-    return principal_names(bridge.database, TARGET, members)
+    return principal_names(target.database, target.name, members)
 
 
 # -- JSON -------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """`purge`: a person is erased on request."""
 
+from dataclasses import replace
+
 import click
 
 from scim_bridge.app import Bridge
@@ -8,6 +10,7 @@ from scim_bridge.cli.invocation import Invocation, audited, pass_invocation
 from scim_bridge.cli.people import deliver
 from scim_bridge.sync.pause import refuse_while_paused
 from scim_bridge.sync.purge import Purge
+from scim_bridge.sync.target import Target
 
 
 @click.command()
@@ -29,7 +32,7 @@ def command(invocation: Invocation, user: str, *, yes: bool) -> None:
     """
     with assembled(invocation.settings()) as bridge:
         refuse_while_paused(bridge.database)
-        purge = _purge(bridge)
+        purge = purge_of(bridge)
         records = purge.records(user)
         if not yes:
             click.confirm(_question(user, len(records)), abort=True, err=True)
@@ -46,15 +49,21 @@ def _question(user: str, records: int) -> str:
     return f"Erase {user}{earlier} for good? This cannot be undone"
 
 
-def _purge(bridge: Bridge) -> Purge:
+def purge_of(bridge: Bridge) -> Purge:
+    """What erases people at every target of a bridge."""
+    elsewhere = tuple(_at(bridge, one) for one in bridge.others)
+    return replace(_at(bridge, bridge.target), elsewhere=elsewhere)
+
+
+def _at(bridge: Bridge, one: Target) -> Purge:
     return Purge(
         database=bridge.database,
         resources=bridge.resources,
         users=bridge.provider.user,
-        center=bridge.center,
-        observations=bridge.observations,
-        held=bridge.held,
-        marks=(bridge.marks, bridge.access_marks),
-        sso_admin=bridge.apis.sso_admin if bridge.apis else None,
-        call_seconds=bridge.settings.identity_center.timeout,
+        center=one.center,
+        observations=one.observations,
+        held=one.held,
+        marks=tuple(lane.marks for lane in one.lanes),
+        sso_admin=one.apis.sso_admin if one.apis else None,
+        call_seconds=one.settings.timeout,
     )

@@ -7,9 +7,11 @@ from typing import Any
 from scim_bridge.cli.names import listed, printable
 from scim_bridge.cli.output import lasting
 from scim_bridge.directory.database import Database
-from scim_bridge.settings import Settings
+from scim_bridge.settings import ScimSystem, Settings
 from scim_bridge.sync import TARGET
 from scim_bridge.sync.freshness import Freshness, drift_counts, freshness
+from scim_bridge.sync.schedule import LANES
+from scim_bridge.sync.watch import SYSTEM_LANES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +22,14 @@ class Knowledge:
     drift: Mapping[str, int]
 
 
-def knowledge(database: Database, settings: Settings) -> Knowledge:
-    """What is known of Identity Center. Nothing is called."""
+def knowledge(database: Database, settings: Settings, target: str = TARGET) -> Knowledge:
+    """What is known of an Identity Center. Nothing is called."""
+    is_system = isinstance(settings.connector.get(target), ScimSystem)
+    kinds = {kind for lane in (SYSTEM_LANES if is_system else LANES) for kind in lane}
+    read = freshness(database, settings.extraction, target)
     return Knowledge(
-        read=freshness(database, settings.extraction), drift=drift_counts(database, TARGET)
+        read=[one for one in read if one.kind in kinds],
+        drift=drift_counts(database, target),
     )
 
 
@@ -47,7 +53,7 @@ def as_dict(known: Knowledge) -> dict[str, Any]:
     }
 
 
-def lines(known: Knowledge) -> list[str]:
+def lines(known: Knowledge, where: str = "Identity Center") -> list[str]:
     """What `status` says of it: one line if all is well, and one for each thing that is not."""
     said = []
     if any(one.outcome is not None for one in known.read):
@@ -55,13 +61,13 @@ def lines(known: Knowledge) -> list[str]:
             f"{one.kind} {'never' if one.age is None else lasting(one.age) + ' ago'}"
             for one in known.read
         ]
-        said.append(f"Identity Center was last read: {', '.join(ages)}.")
+        said.append(f"{where} was last read: {', '.join(ages)}.")
     troubles: dict[str, list[str]] = {}
     for one in known.read:
         if one.is_stale or _failed(one):
             troubles.setdefault(_trouble(one), []).append(one.kind)
     for trouble, kinds in troubles.items():
-        said.append(f"! Reading {listed(kinds)} from Identity Center: {trouble}")
+        said.append(f"! Reading {listed(kinds)} from {where}: {trouble}")
     if known.drift:
         counts = [f"{count} {state}" for state, count in sorted(known.drift.items())]
         said.append(f"! Changed by hand there: {listed(counts)}. See: scim-bridge drift")

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
 
-from scim_bridge.cli import reading
+from scim_bridge.cli import connectors, reading
 from scim_bridge.cli.invocation import Invocation, advise, opened, pass_invocation
 from scim_bridge.cli.names import called, listed, people, printable, user_names
 from scim_bridge.cli.output import json_option, lasting, print_json, print_wrapped
@@ -73,32 +73,71 @@ def command(
     settings = invocation.settings()
     is_limited = settings.identity_center.write_via == "identity-store"
     with opened(settings) as database:
-        now = _awaited(lambda: overview(database, TARGET), seconds=wait or 0.0)
-        whom = _held_people(database, settings.safety, now.held_sets)
-        stuck = _not_rejectable(database, settings, now.held_sets)
-        rows = waiting(database, TARGET, limit=limit)
-        known = reading.knowledge(database, settings)
+        names = (TARGET, *settings.targets, *connectors.systems(settings))
+        present = _awaited(
+            lambda: {name: overview(database, name) for name in names}, seconds=wait or 0.0
+        )
+        first, *others = (
+            _present(database, settings, name, now, limit) for name, now in present.items()
+        )
+        connected = connectors.standings(database, settings)
         rules = _rule_file(database, settings)
         lately = warned(database, since=time.time() - LATELY * 3600)
     if as_json:
         print_json(
             {
-                **as_dict(now, whom, rows, stuck),
-                **reading.as_dict(known),
+                **as_dict(first),
+                "targets": {one.target: as_dict(one) for one in others},
+                "connectors": connected,
                 "warned": [asdict(one) for one in lately],
                 "limits": LIMITS if is_limited else None,
                 "rules": {"file": rules.state, "problems": list(rules.problems)},
             }
         )
     else:
-        _print(now, whom, rows, known, stuck)
+        _print(first)
+        for one in others:
+            click.echo(f"\nAt {one.target}:")
+            _print(one)
         for line in _rules(rules):
             print_wrapped(line)
-        for one in lately:
-            print_wrapped(_warned(one))
+        for line in connectors.lines(connected):
+            print_wrapped(line)
+        for warning in lately:
+            print_wrapped(_warned(warning))
         if is_limited:
             print_wrapped(f"Written through the Identity Store API: {LIMITS}.")
-    context.exit(1 if wait is not None and now.states.get("pending") else 0)
+    context.exit(1 if wait is not None and any(map(_is_pending, present.values())) else 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Present:
+    """How things stand at one target, as it is shown."""
+
+    target: str
+    now: Overview
+    # Whom each held set is about, and how many of them cannot be given back what they lose.
+    whom: Mapping[str, list[str]]
+    stuck: Mapping[str, int]
+    rows: Sequence[Waiting]
+    known: reading.Knowledge
+
+
+def _present(
+    database: Database, settings: Settings, target: str, now: Overview, limit: int
+) -> Present:
+    return Present(
+        target=target,
+        now=now,
+        whom=_held_people(database, target, settings.safety, now.held_sets),
+        stuck=_not_rejectable(database, target, settings, now.held_sets),
+        rows=waiting(database, target, limit=limit),
+        known=reading.knowledge(database, settings, target),
+    )
+
+
+def _is_pending(now: Overview) -> bool:
+    return bool(now.states.get("pending"))
 
 
 def _rule_file(database: Database, settings: Settings) -> FileStanding:
@@ -128,26 +167,26 @@ def _rules(file: FileStanding) -> Iterator[str]:
 
 
 def _awaited(
-    look: Callable[[], Overview],
+    look: Callable[[], Mapping[str, Overview]],
     *,
     seconds: float,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> Overview:
-    """How things stand once nothing is pending, or the time is over."""
+) -> Mapping[str, Overview]:
+    """How things stand at each target once nothing is pending, or the time is over."""
     end = clock() + seconds
     now = look()
-    while now.states.get("pending") and clock() < end:
+    while any(map(_is_pending, now.values())) and clock() < end:
         sleep(LOOK_AGAIN)
         now = look()
     return now
 
 
 def _held_people(
-    database: Database, safety: Safety, sets: Sequence[HeldSet]
+    database: Database, target: str, safety: Safety, sets: Sequence[HeldSet]
 ) -> dict[str, list[str]]:
     """Whom each held set is about, by name."""
-    losses = HeldLosses(database, TARGET, safety)
+    losses = HeldLosses(database, target, safety)
     with database.reading():
         held = {one.id: {loss.person for loss in losses.losses(set_id=one.id)} for one in sets}
     names = user_names(database, set().union(*held.values()))
@@ -155,24 +194,19 @@ def _held_people(
 
 
 def _not_rejectable(
-    database: Database, settings: Settings, sets: Sequence[HeldSet]
+    database: Database, target: str, settings: Settings, sets: Sequence[HeldSet]
 ) -> dict[str, int]:
     """How many people of each held set cannot be given back what they lose, by the settings."""
     if settings.groups.nested != "skip":
         return {}
-    losses = HeldLosses(database, TARGET, settings.safety)
+    losses = HeldLosses(database, target, settings.safety)
     with database.reading():
         return {one.id: losses.through_groups_alone(one.id) for one in sets}
 
 
-def as_dict(
-    now: Overview,
-    whom: dict[str, list[str]],
-    rows: Sequence[Waiting],
-    stuck: Mapping[str, int],
-) -> dict[str, Any]:
-    """How things stand, as `status --json` prints it. Ages are in seconds."""
-    door = now.door
+def as_dict(present: Present) -> dict[str, Any]:
+    """How things stand at a target, as `status --json` prints it. Ages are in seconds."""
+    now, door = present.now, present.now.door
     return {
         "pending": now.states.get("pending", 0),
         "failed": now.states.get("failed", 0),
@@ -188,9 +222,11 @@ def as_dict(
         "last_error": now.last_error,
         "paused": _pause_as_dict(now.pause),
         "held_sets": [
-            _set_as_dict(one, whom[one.id], stuck.get(one.id, 0)) for one in now.held_sets
+            _set_as_dict(one, present.whom[one.id], present.stuck.get(one.id, 0))
+            for one in now.held_sets
         ],
-        "waiting": [_waiting_as_dict(one) for one in rows],
+        "waiting": [_waiting_as_dict(one) for one in present.rows],
+        **reading.as_dict(present.known),
     }
 
 
@@ -231,27 +267,23 @@ def _waiting_as_dict(one: Waiting) -> dict[str, Any]:
     }
 
 
-def _print(
-    now: Overview,
-    whom: dict[str, list[str]],
-    rows: Sequence[Waiting],
-    known: reading.Knowledge,
-    stuck: Mapping[str, int],
-) -> None:
-    for line in (*_lines(now), *reading.lines(known)):
+def _print(present: Present) -> None:
+    now = present.now
+    where = "Identity Center" if present.target == TARGET else present.target
+    for line in (*_lines(now, where), *reading.lines(present.known, where)):
         print_wrapped(line)
     for one in now.held_sets:
-        _print_held(one, whom[one.id], stuck.get(one.id, 0))
-    if rows:
+        _print_held(one, present.whom[one.id], present.stuck.get(one.id, 0))
+    if present.rows:
         click.echo()
-        for row in rows:
+        for row in present.rows:
             _print_row(row)
-        if len(rows) < (total := sum(now.states.values())):
-            click.echo(f"… and {total - len(rows)} more (--limit)")
+        if len(present.rows) < (total := sum(now.states.values())):
+            click.echo(f"… and {total - len(present.rows)} more (--limit)")
 
 
-def _lines(now: Overview) -> list[str]:
-    lines = [_counts(now), _door(now), *_access_door(now)]
+def _lines(now: Overview, where: str) -> list[str]:
+    lines = [_counts(now, where), _door(now, where), *_access_door(now)]
     if now.pause is not None:
         lines.append(
             f"! Delivery is paused for {lasting(now.pause.age)} by "
@@ -267,20 +299,20 @@ def _lines(now: Overview) -> list[str]:
     return lines
 
 
-def _counts(now: Overview) -> str:
+def _counts(now: Overview, where: str) -> str:
     if not any(now.states.values()):
-        return "Everything has reached Identity Center."
+        return f"Everything has reached {where}."
     counts = ", ".join(f"{count} {state}" for state, count in sorted(now.states.items()))
     if now.oldest_pending is None:
         return counts
     return f"{counts}; the oldest is pending for {lasting(now.oldest_pending)}"
 
 
-def _door(now: Overview) -> str:
+def _door(now: Overview, where: str) -> str:
     if now.door is None or now.door.circuit == "closed":
-        return "Nothing is known to be in the way of calls to Identity Center."
+        return f"Nothing is known to be in the way of calls to {where}."
     return (
-        f"! Calls have not got through to Identity Center for {lasting(now.door.age)}: "
+        f"! Calls have not got through to {where} for {lasting(now.door.age)}: "
         f"{printable(now.door.cause or 'the cause is not known')}"
     )
 

@@ -1,10 +1,12 @@
 """`sync`: bring everything that waits to Identity Center now, and decide what is held."""
 
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -18,7 +20,6 @@ from scim_bridge.cli.names import called, group_names, listed, people, printable
 from scim_bridge.cli.output import json_option, print_json, print_table, print_wrapped
 from scim_bridge.directory.actor import BRIDGE, acting
 from scim_bridge.plan.brake import Category
-from scim_bridge.sync import TARGET
 from scim_bridge.sync.held import Loss
 from scim_bridge.sync.journal import journalled
 from scim_bridge.sync.marks import Key, Marks
@@ -122,7 +123,7 @@ def synced(
         bridge.ruling.settle_all_due()
     with journalled(bridge.database, "sync") as run:
         delivered = _deliver(bridge, quiet=quiet)
-        after = bridge.overview()
+        after = _after(bridge)
         run.counts = {"delivered": delivered, **after.states}
         result = Result(
             approved=approved,
@@ -139,23 +140,33 @@ def synced(
 
 def _deliver(bridge: Bridge, *, quiet: bool) -> int:
     """Deliver all that is pending. Returns how many resources have arrived."""
-    both = (bridge.marks, bridge.access_marks)
-    if not any(marks.in_state("pending", "suppressed") for marks in both):
+    each = [lane.marks for one in bridge.targets for lane in one.lanes]
+    bridge.settle(threading.Event())
+    if not any(marks.in_state("pending", "suppressed") for marks in each):
         return 0
     # What an earlier command met at the door may be mended; a door still closed is told anew.
     bridge.forget_door()
     worker = bridge.worker()
     with _progress(quiet=quiet) as report:
         keys = set(worker.run_once(report))
-        waited = [_wait_for(marks) for marks in both]
+        waited = [_wait_for(marks) for marks in each]
         if any(waited):
             # A lease that ran out belonged to somebody who is gone.
             keys |= set(worker.run_once(report))
-    return sum(1 for key in keys if _has_arrived(key, both))
+    return sum(1 for key in keys if _has_arrived(key, each))
 
 
-def _has_arrived(key: Key, both: Iterable[Marks]) -> bool:
-    marks = (each.find(key) for each in both)
+def _after(bridge: Bridge) -> Overview:
+    """How things stand at all targets together."""
+    first, *others = [one.overview() for one in bridge.targets]
+    states = Counter(first.states)
+    for other in others:
+        states.update(other.states)
+    return replace(first, states=states)
+
+
+def _has_arrived(key: Key, everywhere: Iterable[Marks]) -> bool:
+    marks = (each.find(key) for each in everywhere)
     return all(mark is None or mark.state == "clear" for mark in marks)
 
 
@@ -189,7 +200,11 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
 
 
 def _problems(bridge: Bridge) -> list[Waiting]:
-    rows = waiting(bridge.database, TARGET, limit=MOST_PROBLEMS)
+    rows = [
+        row
+        for one in bridge.targets
+        for row in waiting(bridge.database, one.name, limit=MOST_PROBLEMS)
+    ]
     return [row for row in rows if row.state in ("pending", "failed")]
 
 

@@ -1,9 +1,9 @@
 """What is there to grant? Permission sets, accounts and applications, as last extracted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, or_, select
 
 from scim_bridge.directory import tables
 from scim_bridge.directory.database import Database, now
@@ -21,18 +21,49 @@ class Catalogue:
     """The last extraction's catalogue of one target. Methods join the caller's transaction.
 
     `interval`: how often it is extracted, in seconds; 0: only by hand, so that it is never fresh.
+    `run`: what its extraction is called in the journal. `others`: those of other targets, each of
+    which knows the accounts and applications of its own organization.
     """
 
-    def __init__(self, database: Database, target: str, *, interval: float = 0) -> None:
+    def __init__(
+        self,
+        database: Database,
+        target: str,
+        *,
+        interval: float = 0,
+        run: str = "extraction:catalogue",
+        others: Sequence["Catalogue"] = (),
+    ) -> None:
         self.database = database
         self.target = target
         self.interval = interval
+        self.run = run
+        self.others = others
+
+    def of(self, named: NamedGrant) -> "Catalogue":
+        """The catalogue of the target where a grant is to be given: this one, unless it does not
+        know the account or application and another does.
+        """
+        if not self.others or self._knows(named):
+            return self
+        return next((other for other in self.others if other._knows(named)), self)
+
+    def _knows(self, named: NamedGrant) -> bool:
+        if named.application:
+            table = tables.applications
+            is_it = or_(table.c.arn == named.application, table.c.name == named.application)
+        else:
+            table = tables.accounts
+            is_it = table.c.id == named.account
+        query = select(table.c.name).where(table.c.target == self.target, is_it)
+        with self.database.reading() as connection:
+            return connection.scalar(query.limit(1)) is not None
 
     def is_fresh(self) -> bool:
         """Whether the last extraction is young, and read all there is."""
         query = (
             select(runs.c.outcome, (now() - runs.c.ended).label("age"))
-            .where(runs.c.kind == "extraction:catalogue", runs.c.ended.is_not(None))
+            .where(runs.c.kind == self.run, runs.c.ended.is_not(None))
             .order_by(runs.c.id.desc())
             .limit(1)
         )
@@ -46,6 +77,9 @@ class Catalogue:
 
     def grant(self, named: NamedGrant) -> Grant | None:
         """The grant that is meant, by ARN. None while the name is not known, or means several."""
+        return self.of(named)._grant(named)
+
+    def _grant(self, named: NamedGrant) -> Grant | None:
         if named.application:
             arn = self._arn(tables.applications, named.application)
             return ApplicationGrant(application=arn) if arn else None

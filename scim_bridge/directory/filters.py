@@ -181,6 +181,11 @@ def _refuse_excess(root: FilterNode) -> None:
             )
 
 
+def nodes(root: FilterNode) -> Iterator[FilterNode]:
+    """Every node of a filter."""
+    return (node for node, _ in _nodes(root))
+
+
 def _nodes(root: FilterNode) -> Iterator[tuple[FilterNode, int]]:
     """Every node of a filter with its depth, without recursion."""
     waiting = [(root, 0)]

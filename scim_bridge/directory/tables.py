@@ -618,6 +618,22 @@ held = Table(
     Index("ix_held_set", "set_id"),
 )
 
+# How far connectors that are told of every change have been told, in the order of the seals.
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("connector", String(64), primary_key=True),
+    Column("seal_id", RowId, nullable=False),
+    Column("position", Integer, nullable=False),
+    # When the last event was taken.
+    Column("told_at", Float),
+    # How often the next event was sent in vain, since when, when it is sent again, and why.
+    Column("attempts", Integer, nullable=False),
+    Column("failing_since", Float),
+    Column("next_attempt_at", Float, nullable=False),
+    Column("last_error", Text),
+)
+
 # What a target's door is like, for every process and for `status`.
 doors = Table(
     "doors",

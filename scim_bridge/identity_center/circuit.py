@@ -77,7 +77,9 @@ class Circuit:
         works_elsewhere: Callable[[float], bool] = lambda _: False,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        whose: str = "Identity Center",
     ) -> None:
+        self._whose = whose
         self.on_change = on_change
         self.works_elsewhere = works_elsewhere
         self._clock = clock
@@ -173,7 +175,7 @@ class Circuit:
 
     def _refuse_if_closed(self) -> None:
         if self.state != "closed" and (self._probing or self._clock() < self._probe_at):
-            raise CircuitOpen(f"Identity Center is not asked at present: {self.cause}")
+            raise CircuitOpen(f"{self._whose} is not asked at present: {self.cause}")
 
     def _admit(self) -> bool:
         """Let a call through, or not. True: it is the probe."""

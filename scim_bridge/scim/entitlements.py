@@ -65,7 +65,6 @@ class EntitlementRules:
         self._refuse_protected(before)
 
     def _refuse_protected(self, grants: Iterable[NamedGrant]) -> None:
-        names = self.catalogue.permission_set_names() if self._protects_sets else {}
         for named in grants:
             if named.account in self._accounts:
                 raise ForbiddenException(
@@ -73,10 +72,11 @@ class EntitlementRules:
                     "access to it"
                 )
             if self._protects_sets and named.permission_set:
-                self._refuse_protected_set(named, names)
+                self._refuse_protected_set(named)
 
-    def _refuse_protected_set(self, named: NamedGrant, names: Mapping[str, str]) -> None:
-        grant = self.catalogue.grant(named)
+    def _refuse_protected_set(self, named: NamedGrant) -> None:
+        catalogue = self.catalogue.of(named)
+        names, grant = catalogue.permission_set_names(), catalogue.grant(named)
         arn = grant.permission_set if isinstance(grant, AccountGrant) else None
         for name in (named.permission_set, arn and names.get(arn), arn):
             if name and self._sets.covers(name):
@@ -96,17 +96,28 @@ class EntitlementRules:
 
     def _unknown(self, coming: Collection[NamedGrant]) -> Iterator[str]:
         """What a fresh catalogue does not show. Without one, anything may be there."""
-        if not coming or not self.catalogue.is_fresh():
-            return
-        sets, accounts = self.catalogue.permission_set_names(), self.catalogue.account_ids()
-        applications = self.catalogue.application_names()
+        by_target: dict[str, list[NamedGrant]] = {}
+        catalogues: dict[str, Catalogue] = {}
         for named in coming:
-            if named.application:
-                yield from _not_among(applications, "application", named.application)
-            else:
-                yield from _not_among(sets, "permission set", named.permission_set)
-                if named.account not in accounts:
-                    yield _unknown_account(named.account, accounts)
+            catalogue = self.catalogue.of(named)
+            catalogues[catalogue.target] = catalogue
+            by_target.setdefault(catalogue.target, []).append(named)
+        for target, some in by_target.items():
+            yield from _unknown_there(catalogues[target], some)
+
+
+def _unknown_there(catalogue: Catalogue, coming: Collection[NamedGrant]) -> Iterator[str]:
+    if not catalogue.is_fresh():
+        return
+    sets, accounts = catalogue.permission_set_names(), catalogue.account_ids()
+    applications = catalogue.application_names()
+    for named in coming:
+        if named.application:
+            yield from _not_among(applications, "application", named.application)
+        else:
+            yield from _not_among(sets, "permission set", named.permission_set)
+            if named.account not in accounts:
+                yield _unknown_account(named.account, accounts)
 
 
 def named_for_removal(patch_op: "PatchOp[Any]", after: Resource[Any]) -> tuple[NamedGrant, ...]:

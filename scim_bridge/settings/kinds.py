@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from marshmallow import ValidationError, fields
+from scim2_models import InvalidFilterException, ScimFilter
 
 T = TypeVar("T")
 
@@ -104,6 +105,18 @@ class Text(Setting[str]):
         return value
 
 
+class Filter(Setting[str]):
+    """A SCIM filter (RFC 7644, section 3.4.2.2)."""
+
+    def checked(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValidationError(f"must be a SCIM filter, not {shown(value)}")
+        try:
+            return str(ScimFilter(value))
+        except InvalidFilterException as error:
+            raise ValidationError(f"must be a SCIM filter: {error.detail}") from error
+
+
 class Choice(Setting[str]):
     """One of a few words."""
 
@@ -186,6 +199,17 @@ class Texts(Setting[tuple[str, ...]]):
 
     def from_text(self, text: str) -> object:
         return [item.strip() for item in text.split(",") if item.strip()]
+
+
+class Table(Setting[dict[str, str]]):
+    """A small table of texts, {"nickName" = "displayName"}."""
+
+    def checked(self, value: Any) -> dict[str, str]:
+        if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
+            raise ValidationError(
+                f'must be a table such as {{ nickName = "displayName" }}, not {shown(value)}'
+            )
+        return dict(value)
 
 
 class Url(Setting[str]):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, validates_schema
@@ -12,10 +12,12 @@ from scim_bridge.settings.kinds import (
     DatabaseUrl,
     Day,
     File,
+    Filter,
     Flag,
     Number,
     Patterns,
     Period,
+    Table,
     Text,
     Texts,
     Url,
@@ -23,6 +25,7 @@ from scim_bridge.settings.kinds import (
 )
 
 _HOST = r"[A-Za-z0-9.:-]+"
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
 _REGION = r"[a-z]{2}(-[a-z]+)+-\d"
 # The SCIM endpoint's host names its region (AWS SCIM developer guide; api.aws is the dual-stack
 # form). Other hosts, such as the sandbox's, tell nothing.
@@ -77,9 +80,7 @@ class IdentityCenterSchema(Section):
     scim_endpoint = Url(encrypted=True)
     auth = Choice("sigv4", "bearer")
     # A token put here by mistake must not be shown, so it is told from a name by its length too.
-    bearer_token_env = Text(
-        r"[A-Za-z_][A-Za-z0-9_]{0,63}", hint="the name of a variable", showable=False
-    )
+    bearer_token_env = Text(_VARIABLE, hint="the name of a variable", showable=False)
     bearer_token_file = File()
     bearer_token_expires = Day()
     signing_service = Text(r"[a-z0-9-]+", hint='a service name such as "identitystore"')
@@ -97,11 +98,73 @@ class IdentityCenterSchema(Section):
     calls_per_second = Number(0.1, 1000)
     timeout = Number(1, 120)
     write_via = Choice("scim", "identity-store")
+    filter = Filter()
 
     def together(self, given: Given, named: Collection[str]) -> Problems:
         yield from _missing(given, named)
         yield from _token(given, named)
         yield from _other_region(given)
+
+
+class TargetSchema(IdentityCenterSchema):
+    """A further Identity Center: the keys of `[identity_center]`."""
+
+    type = Choice("identity-center")
+
+    def together(self, given: Given, named: Collection[str]) -> Problems:
+        if "type" not in named:
+            yield "type", 'is missing: it is "identity-center"'
+        yield from super().together(given, named)
+
+
+class ConnectorSchema(Section):
+    """Another system that follows the directory."""
+
+    name = Text(hint="a name")
+    type = Text()
+    # The keys that must be set.
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def together(self, given: Given, named: Collection[str]) -> Problems:
+        for key in self.needs:
+            if key not in named:
+                yield key, "is missing"
+
+
+class WebhookSchema(ConnectorSchema):
+    url = Url(encrypted=True)
+    # A secret put here by mistake must not be shown.
+    secret_env = Text(_VARIABLE, hint="the name of a variable", showable=False)
+    secret_file = File()
+    timeout = Number(1, 120)
+    needs = ("url",)
+
+    def together(self, given: Given, named: Collection[str]) -> Problems:
+        yield from super().together(given, named)
+        yield from _one_secret(named, "secret_env", "secret_file")
+
+
+class SnapshotSchema(ConnectorSchema):
+    folder = File()
+    interval = Period()
+    needs = ("folder",)
+
+
+class ScimSystemSchema(ConnectorSchema):
+    url = Url(encrypted=True)
+    # A token put here by mistake must not be shown.
+    bearer_token_env = Text(_VARIABLE, hint="the name of a variable", showable=False)
+    bearer_token_file = File()
+    filter = Filter()
+    adopt = Choice("never", "matching")
+    attributes = Table()
+    calls_per_second = Number(0.1, 1000)
+    timeout = Number(1, 120)
+    needs = ("url",)
+
+    def together(self, given: Given, named: Collection[str]) -> Problems:
+        yield from super().together(given, named)
+        yield from _one_secret(named, "bearer_token_env", "bearer_token_file")
 
 
 class DeliverySchema(Section):
@@ -224,6 +287,7 @@ class LogSchema(Section):
     level = Choice("debug", "info", "warning", "error")
 
 
+# The sections that there is one of.
 SECTIONS: Mapping[str, Section] = {
     "server": ServerSchema(),
     "database": DatabaseSchema(),
@@ -243,6 +307,27 @@ SECTIONS: Mapping[str, Section] = {
     "lifecycle": LifecycleSchema(),
     "log": LogSchema(),
 }
+
+
+# The sections that there may be several of, and how TOML holds them.
+NAMED: Mapping[str, type] = {"targets": dict, "connector": list}
+# Of each further Identity Center, `[targets.NAME]`.
+TARGET = TargetSchema()
+# Of each `[[connector]]`, by its type.
+CONNECTORS: Mapping[str, Section] = {
+    "scim": ScimSystemSchema(),
+    "webhook": WebhookSchema(),
+    "csv": SnapshotSchema(),
+    "jsonl": SnapshotSchema(),
+}
+
+
+def _one_secret(named: Collection[str], variable: str, file: str) -> Problems:
+    sources = [key for key in (variable, file) if key in named]
+    if len(sources) == 2:
+        yield file, f"cannot be set together with {variable}: keep one"
+    if not sources:
+        yield file, f"is missing: name a file, or a variable in {variable}"
 
 
 def _missing(given: Given, named: Collection[str]) -> Problems:

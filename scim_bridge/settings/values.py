@@ -1,5 +1,6 @@
 """What an operator can set, and what holds when nothing is set."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -58,6 +59,8 @@ class IdentityCenter:
     # The door for users, groups and memberships: "identity-store" needs no SCIM endpoint, and
     # cannot disable anybody.
     write_via: Literal["scim", "identity-store"] = "scim"
+    # Who goes there: a SCIM filter over the user. None: everybody.
+    filter: str | None = None
 
     @property
     def written_to(self) -> str:
@@ -215,6 +218,53 @@ class Log:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """``[[connector]]`` of type webhook: who is sent an event for every change."""
+
+    type: Literal["webhook"] = "webhook"
+    url: str
+    # What the events are signed with.
+    secret_env: str | None = None
+    secret_file: Path | None = None
+    # How long the receiver may take for one event, in seconds.
+    timeout: float = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """``[[connector]]`` of type csv or jsonl: a folder that holds the whole directory."""
+
+    type: Literal["csv", "jsonl"]
+    folder: Path
+    # How often it is written, in seconds ("1d" in the file). 0: only by command.
+    interval: float = 86400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScimSystem:
+    """``[[connector]]`` of type scim: a SCIM service provider that follows the directory."""
+
+    type: Literal["scim"] = "scim"
+    # Its base address: https://crm.example.com/scim/v2
+    url: str
+    bearer_token_env: str | None = None
+    bearer_token_file: Path | None = None
+    # Who goes there: a SCIM filter over the user. None: everybody.
+    filter: str | None = None
+    # Whether a creation may take over who is there already, as [adopt] inline has it.
+    adopt: Literal["never", "matching"] = "never"
+    # By what attribute of a user another one is filled there; an empty one is left out.
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    # The pace that all processes of the bridge together keep under, in calls per second.
+    calls_per_second: float = 10.0
+    # How long one call may take, in seconds.
+    timeout: float = 20.0
+
+
+Connector = Webhook | Snapshot | ScimSystem
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything an operator can set."""
 
@@ -237,3 +287,7 @@ class Settings:
     log: Log = field(default_factory=Log)
     # ``[[authority]]``: which attributes of people are whose.
     authorities: tuple[Authority, ...] = ()
+    # ``[targets.NAME]``: further Identity Centers, by their names.
+    targets: Mapping[str, IdentityCenter] = field(default_factory=dict)
+    # ``[[connector]]``: other systems, by their names.
+    connector: Mapping[str, Connector] = field(default_factory=dict)

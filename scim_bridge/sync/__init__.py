@@ -1,7 +1,14 @@
 """Bringing a target to what the directory wants: marks, leases, passes, and who drives them."""
 
-# The name of Identity Center among the targets.
+# The name of the Identity Center of `[identity_center]` among the targets.
 TARGET = "identity-center"
-# The marks and leases of account and application assignments. They are delivered beside users,
-# groups and memberships, through another door of AWS's.
-ACCESS_TARGET = "identity-center.access"
+# What is appended to a target's name for the marks and leases of account and application
+# assignments. They are delivered beside users, groups and memberships, through another door of
+# AWS's.
+ACCESS_SUFFIX = ".access"
+ACCESS_TARGET = TARGET + ACCESS_SUFFIX
+
+
+def access_of(target: str) -> str:
+    """The name under which a target's assignments are marked."""
+    return target + ACCESS_SUFFIX

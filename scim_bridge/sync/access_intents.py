@@ -5,7 +5,7 @@ by the worker: AWS takes its time with assignments, and no client waits for it.
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, Protocol
 
 from scim_bridge.directory.write import Write
 from scim_bridge.plan.state import TakeAway
@@ -15,6 +15,30 @@ from scim_bridge.sync.held import HeldLosses
 from scim_bridge.sync.marks import Intent, Key, Marks
 
 EVERYTHING = TakeAway(everyone=True)
+
+
+class Entitling(Protocol):
+    """Who turns writes into marks of access."""
+
+    @property
+    def marks(self) -> Marks: ...
+
+    def written(self, write: Write) -> None: ...
+
+    def leave(self, key: Key) -> None: ...
+
+
+class NoAccess:
+    """Of a target that has no accounts and applications to grant."""
+
+    def __init__(self, marks: Marks) -> None:
+        self.marks = marks
+
+    def written(self, write: Write) -> None:
+        """Nothing is to be granted or taken there."""
+
+    def leave(self, key: Key) -> None:
+        """Nothing is to be taken there."""
 
 
 class AccessIntents:

@@ -18,6 +18,7 @@ from scim_bridge.directory.locks import turn
 from scim_bridge.directory.tables import alerts, client_tokens, clients
 from scim_bridge.errors import NotSent
 from scim_bridge.settings import Alerts as AlertSettings
+from scim_bridge.sync.feed import FeedStanding
 from scim_bridge.sync.overview import Overview
 
 log = structlog.get_logger(__name__)
@@ -31,6 +32,8 @@ TRY_AGAIN_AFTER = 60.0
 TOKEN_DAYS = 30
 
 _DAY = 86400.0
+# A connector that takes nothing for so long needs a person, in seconds.
+NOT_TOLD_FOR = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +81,21 @@ def causes(present: Overview, *, stale: Sequence[str] = (), uncut: int = 0) -> I
             text=f"the last complete extraction of {kind} is too old: scim-bridge extract "
             "shows why",
         )
+
+
+def not_told(name: str, standing: FeedStanding) -> Iterator[Cause]:
+    """The connector that has not taken an event for long."""
+    if standing.failing is not None and standing.failing > NOT_TOLD_FOR:
+        yield Cause(
+            id=f"feed:{name}",
+            text=f"connector {name} takes no events, and {standing.waiting} wait for it: "
+            "scim-bridge status says why",
+        )
+
+
+def at_target(cause: Cause, target: str) -> Cause:
+    """The same of another target than the first, which it names."""
+    return Cause(id=f"{target}:{cause.id}", text=f"{target}: {cause.text}")
 
 
 def ending_tokens(

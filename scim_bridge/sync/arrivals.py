@@ -4,7 +4,7 @@ from sqlalchemy import bindparam, select
 
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.tables import assignments
-from scim_bridge.sync import ACCESS_TARGET
+from scim_bridge.sync import access_of
 from scim_bridge.sync.marks import Intent, Key, Marks
 
 # Made once, since every new principal asks it.
@@ -19,12 +19,12 @@ _ENTITLED = (
 )
 
 
-def linked(database: Database, key: Key) -> None:
-    """A resource has a principal now: what it is entitled to can be given.
+def linked(database: Database, target: str, key: Key) -> None:
+    """A resource has a principal at a target now: what it is entitled to can be given.
 
     Called by whoever makes a link, in its transaction.
     """
-    marks = Marks(database, ACCESS_TARGET)
+    marks = Marks(database, access_of(target))
     mark = marks.find(key)
     waits = mark is not None and mark.state != "clear"
     entitled = {"kind": key.kind, "resource_id": key.id}

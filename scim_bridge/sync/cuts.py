@@ -49,6 +49,7 @@ from scim_bridge.directory.write import Write
 from scim_bridge.errors import BridgeError, Missing, TargetError, TryLater
 from scim_bridge.identity_center.sso_admin import SsoAdmin
 from scim_bridge.plan.session_policy import UnreadablePolicy, with_denial
+from scim_bridge.sync import TARGET
 from scim_bridge.sync.pause import paused
 
 log = structlog.get_logger(__name__)
@@ -147,6 +148,7 @@ class Cuts:
         self.brake = brake
         self.clock = clock
         self.sleep = sleep
+        self._lock = LOCK if target == TARGET else f"{LOCK}@{target}"
         self._next_look = 0.0
         # When a permission set whose policy could not be written is tried again.
         self._not_before: dict[str, float] = {}
@@ -244,10 +246,10 @@ class Cuts:
 
     def bring(self) -> None:
         """Put denials in and take them out, where that is due. One process at a time does it."""
-        with turn(self.database, LOCK, LOCK_SECONDS) as is_ours:
+        with turn(self.database, self._lock, LOCK_SECONDS) as is_ours:
             for permission_set in self._due() if is_ours else ():
                 if not self._stopping.is_set():
-                    locks.keep(self.database, LOCK, LOCK_SECONDS)
+                    locks.keep(self.database, self._lock, LOCK_SECONDS)
                     self._bring(permission_set)
 
     def _bring_all(self) -> None:

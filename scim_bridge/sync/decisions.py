@@ -7,7 +7,8 @@ from scim_bridge.directory.database import Database
 from scim_bridge.directory.resources import Resources
 from scim_bridge.errors import OperatorError
 from scim_bridge.plan.state import TakeAway
-from scim_bridge.sync.access_intents import AccessIntents
+from scim_bridge.sync.access_intents import Entitling
+from scim_bridge.sync.audience import EVERYBODY, Audience
 from scim_bridge.sync.held import HeldLosses, Loss
 from scim_bridge.sync.marks import Intent, Key, Marks
 from scim_bridge.sync.observed import Observations
@@ -24,7 +25,10 @@ class Decisions:
         marks: Marks,
         observations: Observations,
         held: HeldLosses,
-        access: AccessIntents,
+        access: Entitling,
+        *,
+        audience: Audience = EVERYBODY,
+        elsewhere: Sequence["Decisions"] = (),
     ) -> None:
         self.database = database
         self.resources = resources
@@ -32,11 +36,17 @@ class Decisions:
         self.observations = observations
         self.held = held
         self.access = access
+        # The same at other targets.
+        self.elsewhere = elsewhere
         self.access_marks = access.marks
-        self.rejections = Rejections(resources, marks, observations, held, self.access_marks)
+        self.rejections = Rejections(
+            resources, marks, observations, held, self.access_marks, audience
+        )
 
     def approve(self, set_id: str) -> Sequence[Loss]:
         """Let a held set pass. Raises `OperatorError` if there is none of that name."""
+        if other := self._other(set_id):
+            return other.approve(set_id)
         with self.database.transaction():
             losses = self._known(set_id, self.held.approve(set_id))
             for loss in losses:
@@ -54,6 +64,8 @@ class Decisions:
         What cannot be given back stays held, and is told with its reason. Raises `OperatorError`
         if there is no set of that name.
         """
+        if other := self._other(set_id):
+            return other.reject(set_id)
         with self.database.transaction():
             losses = self._known(set_id, self.held.losses(set_id=set_id))
             rejection = self.rejections.of(losses)
@@ -71,7 +83,8 @@ class Decisions:
         """
         with self.database.transaction():
             user_id = self._user(user_name)
-            self.held.let_pass(user_id)
+            for each in (self, *self.elsewhere):
+                each.held.let_pass(user_id)
             if self.resources.set_active(user_id, active=False) is None:
                 record(
                     self.database,
@@ -81,12 +94,16 @@ class Decisions:
                     outcome="inactive already",
                 )
             # Also for somebody who is inactive already: what they hold at the target goes.
-            everything = TakeAway(everyone=True)
-            key = Key(kind="user", id=user_id)
-            self.marks.mark(Intent(key=key, urgent=True, take_away=everything))
-            self.access.leave(key)
-            self._wake_held()
+            for each in (self, *self.elsewhere):
+                each.take_everything(Key(kind="user", id=user_id))
         return user_id
+
+    def take_everything(self, key: Key) -> None:
+        """Mark that all goes that the target holds of a person. Joins the transaction."""
+        everything = TakeAway(everyone=True)
+        self.marks.mark(Intent(key=key, urgent=True, take_away=everything))
+        self.access.leave(key)
+        self._wake_held()
 
     def reactivate(self, user_name: str) -> str:
         """Activate a person again. Returns the user's id.
@@ -95,16 +112,26 @@ class Decisions:
         """
         with self.database.transaction():
             user_id = self._user(user_name)
-            self.held.release(user_id)
+            for each in (self, *self.elsewhere):
+                each.held.release(user_id)
             self.resources.set_active(user_id, active=True)
         return user_id
 
     def retry(self) -> int:
         """Make everything that failed due again. Returns how many resources that is."""
         with self.database.transaction():
-            count = self.marks.wake("failed") + self.access_marks.wake("failed")
+            count = sum(each.wake_failed() for each in (self, *self.elsewhere))
             record(self.database, action=Action.RETRY, facts={"resources": count})
         return count
+
+    def wake_failed(self) -> int:
+        """Make what failed at the target due again. Returns how many resources that is."""
+        return self.marks.wake("failed") + self.access_marks.wake("failed")
+
+    def _other(self, set_id: str) -> "Decisions | None":
+        """Who decides on a set of losses at another target."""
+        with self.database.reading():
+            return next((each for each in self.elsewhere if each.held.losses(set_id=set_id)), None)
 
     def _wake_held(self) -> None:
         self.marks.wake("held")

@@ -89,6 +89,8 @@ class Drift:
         # Whose changes at the target the directory follows, where that is a source: they are told,
         # and neither put right nor taken over here.
         self.followed = followed
+        # At a connected system attributes may be filled by others: nothing is taken over from it.
+        self.may_accept = observations.grants_access
 
     # -- Finding --------------------------------------------------------
 
@@ -121,7 +123,7 @@ class Drift:
             yield self._grants()
 
     def _was_read(self, kind: ExtractionKind) -> bool:
-        return was_read(self.database, kind)
+        return was_read(self.database, kind, self.target)
 
     def _principals(self, kind: Kind) -> Iterator[Difference]:
         rows = self.database.connection.execute(

@@ -1,9 +1,10 @@
 """What should a user or group hold of accounts and applications, and what does it hold?"""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Row, bindparam, or_, select
 
 from scim_bridge.directory import tables
 from scim_bridge.directory.catalogue import Catalogue
@@ -17,6 +18,8 @@ from scim_bridge.plan.grants import (
     GrantsTakenAway,
 )
 from scim_bridge.plan.state import TakeAway
+from scim_bridge.sync import TARGET
+from scim_bridge.sync.audience import EVERYBODY, Audience
 from scim_bridge.sync.grants import Grants, Holder, from_text
 from scim_bridge.sync.marks import Key
 from scim_bridge.sync.observed import Observations
@@ -49,12 +52,26 @@ class Wanted:
 
 
 class Entitlements:
-    """Reads grants from all three sides. Methods join the caller's transaction."""
+    """Reads grants from all three sides. Methods join the caller's transaction.
 
-    def __init__(self, database: Database, observations: Observations, grants: Grants) -> None:
+    `others`: the other Identity Centers. An account or application is the business of the one that
+    showed it at its last extraction, and of the first one while none did.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        observations: Observations,
+        grants: Grants,
+        *,
+        audience: Audience = EVERYBODY,
+        others: Collection[str] = (),
+    ) -> None:
         self.database = database
         self.observations = observations
         self.grants = grants
+        self.audience = audience
+        self.others = others
         self.catalogue = Catalogue(database, grants.target)
 
     def entitled(self, key: Key, take_away: TakeAway) -> Entitled:
@@ -78,7 +95,7 @@ class Entitlements:
         """What the directory wants now. Of somebody inactive or deleted, nothing."""
         if not self.is_effective(key):
             return Wanted(grants=frozenset())
-        rows = self._rows(key)
+        rows = [row for row in self._rows(key) if self._is_here(row)]
         resolved = [self._resolved(row) for row in rows]
         return Wanted(
             grants=frozenset(grant for grant in resolved if grant is not None),
@@ -92,7 +109,7 @@ class Entitlements:
         table = tables.users if key.kind == "user" else tables.groups
         query = select(table.c.id).where(table.c.id == key.id, table.c.deleted_at.is_(None))
         if key.kind == "user":
-            query = query.where(tables.users.c.active)
+            query = query.where(tables.users.c.active, self.audience.condition())
         return self.database.connection.scalar(query) is not None
 
     def is_new(self, key: Key) -> bool:
@@ -123,13 +140,41 @@ class Entitlements:
         """Whether nobody gave a grant through the bridge."""
         return grant not in self.grants.applied(holder) and not self._was_given_here(key, grant)
 
+    def _is_here(self, row: Row[Any]) -> bool:
+        """Whether what a row grants is to be granted at this Identity Center."""
+        if not self.others:
+            return True
+        shown = self._shown_at(row)
+        return self.grants.target in shown if shown else self.grants.target == TARGET
+
+    def _shown_at(self, row: Row[Any]) -> set[str]:
+        """The Identity Centers that showed the account or application of a row."""
+        if row.account_id:
+            known = tables.accounts
+            is_it = known.c.id == row.account_id
+        else:
+            known = tables.applications
+            is_it = or_(known.c.arn == row.application_arn, known.c.name == row.application)
+        among = known.c.target.in_((self.grants.target, *self.others))
+        return set(self.database.connection.scalars(select(known.c.target).where(among, is_it)))
+
+    def _is_own(self, permission_set: str) -> bool:
+        """Whether a permission set is one of this Identity Center's, as far as is known."""
+        if not self.others:
+            return True
+        known = tables.permission_sets
+        elsewhere = select(known.c.arn).where(
+            known.c.arn == permission_set, known.c.target.in_(self.others)
+        )
+        return self.database.connection.scalar(elsewhere.limit(1)) is None
+
     def _rows(self, key: Key) -> list[Row[Any]]:
         rows = self.database.connection.execute(_ROWS, {"kind": key.kind, "resource_id": key.id})
         return list(rows)
 
     def _resolved(self, row: Row[Any]) -> Grant | None:
         """The grant of a row, by ARN. None while its name is not known."""
-        if row.permission_set_arn:
+        if row.permission_set_arn and self._is_own(row.permission_set_arn):
             return AccountGrant(account=row.account_id, permission_set=row.permission_set_arn)
         if row.application_arn:
             return ApplicationGrant(application=row.application_arn)

@@ -15,9 +15,10 @@ import structlog
 
 from scim_bridge.directory.database import Database
 from scim_bridge.errors import TargetError
+from scim_bridge.sync import TARGET
 from scim_bridge.sync.departures import written
 from scim_bridge.sync.journal import forget_runs, journalled
-from scim_bridge.sync.reading import HeldGrant, Reader, by_principal
+from scim_bridge.sync.reading import HeldGrant, Reading, by_principal
 from scim_bridge.sync.sightings import News, Sightings, ids
 
 log = structlog.get_logger(__name__)
@@ -60,6 +61,11 @@ class _Unbelievable(Exception):
     """Too much is missing at once."""
 
 
+def run_of(kind: ExtractionKind, target: str) -> str:
+    """The name of a kind's readings in the journal."""
+    return f"extraction:{kind}" if target == TARGET else f"extraction:{kind}@{target}"
+
+
 def is_suspicious(*, known: int, found: int, several: int = SEVERAL) -> bool:
     """Whether a complete list shows so little that it is not believed."""
     return (found == 0 and known >= several) or (known >= MANY and found * 2 < known)
@@ -75,7 +81,7 @@ class Extraction:
     def __init__(
         self,
         database: Database,
-        reader: Reader,
+        reader: Reading,
         sightings: Sightings,
         *,
         margin: float,
@@ -109,8 +115,9 @@ class Extraction:
 
     def _extract(self, kind: ExtractionKind, *, report: Report, believe: bool) -> Extracted:
         begun = time.monotonic()
-        forget_runs(self.database, f"extraction:{kind}", older_than=KEEP_RUNS)
-        with journalled(self.database, f"extraction:{kind}") as run:
+        name = run_of(kind, self.sightings.target)
+        forget_runs(self.database, name, older_than=KEEP_RUNS)
+        with journalled(self.database, name) as run:
             result = self._attempt(kind, partial(report, kind), believe)
             run.outcome = result.ending
             run.counts = {**result.counts, **({"reason": result.reason} if result.reason else {})}

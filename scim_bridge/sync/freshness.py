@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from scim_bridge.directory.database import Database, now
 from scim_bridge.directory.tables import drift, runs
 from scim_bridge.settings import Extraction as ExtractionSettings
-from scim_bridge.sync.extraction import KINDS, ExtractionKind
+from scim_bridge.sync import TARGET
+from scim_bridge.sync.extraction import KINDS, ExtractionKind, run_of
 
 # What was not read well for this many intervals is stale.
 STALE_AFTER = 2
@@ -67,14 +68,16 @@ def interval(settings: ExtractionSettings, kind: ExtractionKind) -> float:
     return chosen
 
 
-def freshness(database: Database, settings: ExtractionSettings) -> Sequence[Freshness]:
-    """How fresh each kind is."""
+def freshness(
+    database: Database, settings: ExtractionSettings, target: str = TARGET
+) -> Sequence[Freshness]:
+    """How fresh each kind is at a target."""
     with database.reading():
-        return [_freshness(database, kind, interval(settings, kind)) for kind in KINDS]
+        return [_freshness(database, kind, interval(settings, kind), target) for kind in KINDS]
 
 
-def _freshness(database: Database, kind: ExtractionKind, every: float) -> Freshness:
-    connection, of_kind = database.connection, runs.c.kind == f"extraction:{kind}"
+def _freshness(database: Database, kind: ExtractionKind, every: float, target: str) -> Freshness:
+    connection, of_kind = database.connection, runs.c.kind == run_of(kind, target)
     columns = (
         runs.c.outcome,
         runs.c.counts,
@@ -98,9 +101,9 @@ def _freshness(database: Database, kind: ExtractionKind, every: float) -> Freshn
     )
 
 
-def was_read(database: Database, kind: ExtractionKind) -> bool:
-    """Whether a kind was ever read well."""
-    query = select(runs.c.id).where(runs.c.kind == f"extraction:{kind}", runs.c.outcome == "ok")
+def was_read(database: Database, kind: ExtractionKind, target: str = TARGET) -> bool:
+    """Whether a kind was ever read well at a target."""
+    query = select(runs.c.id).where(runs.c.kind == run_of(kind, target), runs.c.outcome == "ok")
     with database.reading() as connection:
         return connection.scalar(query.limit(1)) is not None
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    not_,
     select,
     update,
 )
@@ -32,6 +33,7 @@ from scim_bridge.plan.brake import (
     judge,
 )
 from scim_bridge.settings import Safety
+from scim_bridge.sync.audience import EVERYBODY, Audience
 from scim_bridge.sync.marks import Key
 
 held = tables.held
@@ -63,12 +65,14 @@ class HeldLosses:
         safety: Safety,
         *,
         leavers_stay_active: bool = False,
+        audience: Audience = EVERYBODY,
     ) -> None:
         self.database = database
         self.target = target
         self.safety = safety
         # Where nobody can be disabled, the target shows everybody active who ever was.
         self.leavers_stay_active = leavers_stay_active
+        self.audience = audience
 
     # -- Judging --------------------------------------------------------
 
@@ -199,7 +203,9 @@ class HeldLosses:
                 links.c.target == self.target,
                 links.c.kind == "user",
                 seen.c.active,
-                users.c.active.is_(False) | users.c.deleted_at.is_not(None),
+                users.c.active.is_(False)
+                | users.c.deleted_at.is_not(None)
+                | not_(self.audience.condition()),
                 users.c.id.not_in(recent),
                 users.c.id.not_in(stopped),
             )

@@ -18,6 +18,7 @@ from scim_bridge.identity_center.payloads import (
 )
 from scim_bridge.plan.state import NOTHING, TakeAway
 from scim_bridge.settings import Delivery
+from scim_bridge.sync.audience import EVERYBODY, Audience
 from scim_bridge.sync.held import HeldLosses
 from scim_bridge.sync.marks import BeingDelivered, Intent, Key, Marks
 from scim_bridge.sync.neighbours import groups_of, reports_of
@@ -45,12 +46,18 @@ class Intents:
         observations: Observations,
         held: HeldLosses,
         delivery: Delivery,
+        audience: Audience = EVERYBODY,
+        *,
+        warns: bool = True,
     ) -> None:
         self.database = database
         self.marks = marks
         self.observations = observations
         self.held = held
         self.delivery = delivery
+        self.audience = audience
+        # Whether what cannot be sent is told: once, however many targets there are.
+        self.warns = warns
 
     def of(self, write: Write, *, impatient: bool) -> Wanted:
         """The marks of a write, after what it moves (a link, a held loss) has been moved.
@@ -58,10 +65,15 @@ class Intents:
         Raises `BeingDelivered` when it must wait for the delivery of an earlier record, unless
         `impatient`.
         """
+        return self.of_view(self.audience.seen(write), impatient=impatient)
+
+    def of_view(self, write: Write, *, impatient: bool) -> Wanted:
+        """The same of a write as the target sees it."""
         if write.kind == "group":
             return self._group(write, impatient)
         wanted = self._user(write, impatient)
-        self._warn_of_what_is_not_sent(write)
+        if self.warns:
+            self._warn_of_what_is_not_sent(write)
         return wanted
 
     def _warn_of_what_is_not_sent(self, write: Write) -> None:

@@ -39,6 +39,7 @@ from scim_bridge.directory.database import Database, now
 from scim_bridge.directory.write import Kind
 from scim_bridge.errors import BridgeError
 from scim_bridge.plan.state import NOTHING, TakeAway
+from scim_bridge.sync import ACCESS_SUFFIX
 from scim_bridge.sync.pause import running
 
 State = Literal["clear", "pending", "failed", "held", "suppressed"]
@@ -212,7 +213,11 @@ class Marks:
                 pending.c.kind == links.c.kind,
                 pending.c.resource_id == links.c.resource_id,
             )
-            linked = select(links.c.kind, links.c.resource_id).where(not_(marked)).distinct()
+            linked = (
+                select(links.c.kind, links.c.resource_id)
+                .where(links.c.target == self.target.removesuffix(ACCESS_SUFFIX), not_(marked))
+                .distinct()
+            )
             each = linked.subquery()
             columns = {
                 "target": literal(self.target),

@@ -111,9 +111,11 @@ def as_sent(seen: Attributes, last: Applied | None) -> dict[str, Any]:
 class Observations:
     """Links, applied and observed of one target. Methods join the caller's transaction."""
 
-    def __init__(self, database: Database, target: str) -> None:
+    def __init__(self, database: Database, target: str, *, grants_access: bool = True) -> None:
         self.database = database
         self.target = target
+        # Whether accounts and applications are granted there.
+        self.grants_access = grants_access
 
     # -- Links ----------------------------------------------------------
 
@@ -163,7 +165,8 @@ class Observations:
     def make_link(self, key: Key, target_id: str, *, created_here: bool) -> None:
         told = {**self._named(key), "target_id": target_id, "created_here": created_here}
         self.database.connection.execute(_MAKE_LINK, told)
-        arrivals.linked(self.database, key)
+        if self.grants_access:
+            arrivals.linked(self.database, self.target, key)
 
     def move_link(self, old: Key, new: Key) -> None:
         """Give a principal, and what was applied to it, to another resource: a rehire."""

@@ -9,14 +9,12 @@ from sqlalchemy import ColumnElement, Connection, case, exists, func, literal, s
 from scim_bridge.directory import tables
 from scim_bridge.directory.database import Database, now
 from scim_bridge.plan.brake import Category
-from scim_bridge.sync import ACCESS_TARGET, TARGET
+from scim_bridge.sync import ACCESS_SUFFIX, access_of
 from scim_bridge.sync.marks import Key
 from scim_bridge.sync.pause import Pause, paused
 
 # Access that was to go and has not gone for this long is an alarm, in seconds.
 OVERDUE = 300.0
-
-ACCESS_SUFFIX = ACCESS_TARGET.removeprefix(TARGET)
 
 pending = tables.pending
 # In the words of the index that finds it.
@@ -200,11 +198,6 @@ def _waiting(row: Any) -> Waiting:
         last_error=row.last_error,
         is_access=row.target.endswith(ACCESS_SUFFIX),
     )
-
-
-def access_of(target: str) -> str:
-    """The name under which a target's assignments are marked."""
-    return target + ACCESS_SUFFIX
 
 
 def _of(target: str) -> ColumnElement[bool]:

@@ -15,7 +15,7 @@ from scim_bridge.plan.changes import (
 from scim_bridge.plan.diff import diff_group, diff_user, surplus
 from scim_bridge.plan.policy import Switches, permitted
 from scim_bridge.plan.state import Group, User
-from scim_bridge.sync import ACCESS_TARGET
+from scim_bridge.sync import access_of
 from scim_bridge.sync.held import HeldLosses
 from scim_bridge.sync.marks import Key, Mark, Marks
 from scim_bridge.sync.observed import Observations
@@ -127,7 +127,7 @@ class Planning:
         )
 
     def _has_assignments_to_lose(self, group_id: str) -> bool:
-        marks = Marks(self.database, ACCESS_TARGET)
+        marks = Marks(self.database, access_of(self.observations.target))
         mark = marks.find(Key(kind="group", id=group_id))
         return mark is not None and mark.state != "clear"
 

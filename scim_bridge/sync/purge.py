@@ -45,6 +45,8 @@ class Purge:
     sso_admin: SsoAdmin | None
     # How long one call may take, in seconds.
     call_seconds: float
+    # The same at other targets.
+    elsewhere: tuple["Purge", ...] = ()
 
     def records(self, user_name: str) -> tuple[str, ...]:
         """The ids of the person's records. Raises `OperatorError` when there is none."""
@@ -57,11 +59,13 @@ class Purge:
         """Delete the person's live record, which takes every access away, past the brake."""
         for user_id in user_ids:
             with self.database.transaction():
-                self.held.let_pass(user_id)
+                for each in (self, *self.elsewhere):
+                    each.held.let_pass(user_id)
                 try:
                     self.resources.delete(self.users, user_id)
                 except NotFoundException:
-                    self._take_everything(Key(kind="user", id=user_id))
+                    for each in (self, *self.elsewhere):
+                        each.take_everything(Key(kind="user", id=user_id))
 
     def await_gifts(self, user_id: str) -> None:
         """Wait until nobody is giving the person an assignment any more.
@@ -69,6 +73,11 @@ class Purge:
         What AWS is still making is in no list of what a person holds, so it would be missed, and
         stand for ever. Raises `OperatorError` when patience is over, and `TargetError`.
         """
+        for each in (self, *self.elsewhere):
+            each.await_gifts_there(user_id)
+
+    def await_gifts_there(self, user_id: str) -> None:
+        """The same at this target alone."""
         link = self._link(user_id)
         if link is None:
             return
@@ -115,7 +124,7 @@ class Purge:
     def _deadline(self) -> float:
         return time.monotonic() + self.call_seconds
 
-    def _take_everything(self, key: Key) -> None:
+    def take_everything(self, key: Key) -> None:
         """Of a record that has ended: somebody may have given the principal access since."""
         if self.observations.link(key) is None:
             return
@@ -128,16 +137,12 @@ class Purge:
         Raises `OperatorError` while access has yet to be taken away or is being given, and
         `TargetError` when the target does not delete; nothing is erased then.
         """
-        key = Key(kind="user", id=user_id)
-        link = self._link(user_id)
-        if link is not None:
-            self._refuse_gifts(user_id, link.target_id)
-        self._refuse_while_pending(key)
-        request_id = None if link is None else self._delete(link)
+        for each in (self, *self.elsewhere):
+            each.refuse_to_erase(user_id)
+        for each in self.elsewhere:
+            each.delete(user_id)
+        request_id = self.delete(user_id)
         with self.database.transaction():
-            if link is not None:
-                self.observations.drop_link(link)
-            self.observations.forget(key)
             erasure.erase(self.database, user_id)
             record(
                 self.database,
@@ -146,6 +151,23 @@ class Purge:
                 resource_id=user_id,
                 target_request_id=request_id,
             )
+
+    def refuse_to_erase(self, user_id: str) -> None:
+        """Raise `OperatorError` while access has yet to be taken away here, or is being given."""
+        link = self._link(user_id)
+        if link is not None:
+            self._refuse_gifts(user_id, link.target_id)
+        self._refuse_while_pending(Key(kind="user", id=user_id))
+
+    def delete(self, user_id: str) -> str | None:
+        """Delete the principal here, and forget what it held. Returns the call's id."""
+        key, link = Key(kind="user", id=user_id), self._link(user_id)
+        request_id = None if link is None else self._delete(link)
+        with self.database.transaction():
+            if link is not None:
+                self.observations.drop_link(link)
+            self.observations.forget(key)
+        return request_id
 
     def _link(self, user_id: str) -> Link | None:
         with self.database.reading():

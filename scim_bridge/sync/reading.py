@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from scim_bridge.errors import AccessDenied, CircuitOpen, Missing, TryLater
 from scim_bridge.identity_center.api_payloads import AccountAssignment
@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 Part = Literal["permission_sets", "accounts", "applications"]
 
 
-def _unwatched(_done: int, _total: int) -> None:
+def unwatched(_done: int, _total: int) -> None:
     """Nobody looks."""
 
 
@@ -73,6 +73,32 @@ class Catalogue:
     problems: Sequence[str] = field(default_factory=tuple)
 
 
+class Reading(Protocol):
+    """Reads one target completely. See `Reader` for what is promised."""
+
+    def users(self, report: Progress = ...) -> dict[str, Principal]: ...
+
+    def groups(self, report: Progress = ...) -> dict[str, Principal]: ...
+
+    def memberships(self, groups: Collection[str], report: Progress = ...) -> Members: ...
+
+    def grants(
+        self, principals: Collection[tuple[Kind, str]], report: Progress = ...
+    ) -> HeldGrants: ...
+
+    def catalogue(self, report: Progress = ...) -> Catalogue: ...
+
+    def user_is_there(self, user: str) -> bool: ...
+
+    def group_is_there(self, group: str) -> bool: ...
+
+    def groups_still_holding(self, member: str, groups: Collection[str]) -> frozenset[str]: ...
+
+    def account_grants(self, kind: Kind, principal: str) -> frozenset[HeldGrant]: ...
+
+    def application_grants(self, kind: Kind, principal: str) -> frozenset[HeldGrant]: ...
+
+
 class Reader:
     """Reads one Identity Center. What it asks waits its turn behind everything that is delivered.
 
@@ -97,15 +123,15 @@ class Reader:
 
     # -- Everything -----------------------------------------------------
 
-    def users(self, report: Progress = _unwatched) -> dict[str, Principal]:
+    def users(self, report: Progress = unwatched) -> dict[str, Principal]:
         """Every user, by id."""
         return self._whole(lambda: self._principals(self._store.list_users, report))
 
-    def groups(self, report: Progress = _unwatched) -> dict[str, Principal]:
+    def groups(self, report: Progress = unwatched) -> dict[str, Principal]:
         """Every group, by id."""
         return self._whole(lambda: self._principals(self._store.list_groups, report))
 
-    def memberships(self, groups: Collection[str], report: Progress = _unwatched) -> Members:
+    def memberships(self, groups: Collection[str], report: Progress = unwatched) -> Members:
         """Who is in each of these groups. A group that is gone is not among those read."""
         found: set[tuple[str, str]] = set()
         read: set[str] = set()
@@ -118,7 +144,7 @@ class Reader:
         return Members(groups=frozenset(read), pairs=frozenset(found))
 
     def grants(
-        self, principals: Collection[tuple[Kind, str]], report: Progress = _unwatched
+        self, principals: Collection[tuple[Kind, str]], report: Progress = unwatched
     ) -> HeldGrants:
         """The direct grants of each of these principals.
 
@@ -181,7 +207,7 @@ class Reader:
         )
         return list(shown)
 
-    def catalogue(self, report: Progress = _unwatched) -> Catalogue:
+    def catalogue(self, report: Progress = unwatched) -> Catalogue:
         """Permission sets, accounts and applications, as far as IAM lets the bridge see them."""
         problems: list[str] = []
         sets = self._permitted(lambda: self._permission_sets(report), problems)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import not_, select
 
 from scim_bridge.directory import tables
 from scim_bridge.directory.kinds import GROUP
@@ -20,6 +20,7 @@ from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.ways import Nesting, Way
 from scim_bridge.errors import OperatorError
 from scim_bridge.plan.state import TakeAway
+from scim_bridge.sync.audience import EVERYBODY, Audience
 from scim_bridge.sync.grants import from_text
 from scim_bridge.sync.held import HeldLosses, Loss
 from scim_bridge.sync.marks import Intent, Key, Marks
@@ -64,7 +65,9 @@ class Rejections:
         observations: Observations,
         held: HeldLosses,
         access_marks: Marks,
+        audience: Audience = EVERYBODY,
     ) -> None:
+        self.audience = audience
         self.database = resources.database
         self.resources = resources
         self.marks = marks
@@ -159,6 +162,7 @@ class Rejections:
     # -- Everything else --------------------------------------------------
 
     def _give_back(self, loss: Loss) -> None:
+        self._refuse_out_of_filter(loss)
         if loss.category == "removal":
             self._give_back_membership(loss)
             return
@@ -172,6 +176,18 @@ class Rejections:
             self.marks.mark(Intent(key=Key(kind="group", id=group_id)))
         self._outlive_source(key_of(loss))
         self.marks.mark(Intent(key=key_of(loss)))
+
+    def _refuse_out_of_filter(self, loss: Loss) -> None:
+        """Raise `OperatorError` for a person whom the target's filter takes away."""
+        if self.audience.is_all or not loss.person:
+            return
+        columns = tables.users.c
+        out = select(columns.id).where(columns.id == loss.person, not_(self.audience.condition()))
+        if self.database.connection.scalar(out) is not None:
+            raise OperatorError(
+                f"the filter of {self.marks.target} does not match them: change what it asks for, "
+                "of them or in the settings"
+            )
 
     def _give_back_membership(self, loss: Loss) -> None:
         key = key_of(loss)

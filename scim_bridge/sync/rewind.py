@@ -10,13 +10,13 @@ given or taken at Identity Center meanwhile stays as it is there until somebody 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, union, update
 
 from scim_bridge.directory import tables
 from scim_bridge.directory.audit import Action, record
 from scim_bridge.directory.database import Database, now
 from scim_bridge.errors import OperatorError
-from scim_bridge.sync import ACCESS_TARGET, TARGET
+from scim_bridge.sync import ACCESS_SUFFIX, access_of
 from scim_bridge.sync.extraction import KINDS, ExtractionKind
 from scim_bridge.sync.freshness import was_read
 from scim_bridge.sync.journal import journalled
@@ -50,7 +50,7 @@ def rewind(database: Database, *, reason: str, facts: Mapping[str, Any]) -> None
             run.counts = {"read_before": [k for k in KINDS if k in asked or was_read(database, k)]}
         record(database, action=Action.RESTORED, facts=facts)
         pause(database, reason)
-        for target in (TARGET, ACCESS_TARGET):
+        for target in _targets(database):
             Marks(database, target).doubt(tables.links)
         _forget_what_was_seen(database)
         _forget_who_was_at_work(database)
@@ -58,6 +58,15 @@ def rewind(database: Database, *, reason: str, facts: Mapping[str, Any]) -> None
             database.connection.execute(
                 update(table).values(version=table.c.version + VERSIONS_AHEAD)
             )
+
+
+def _targets(database: Database) -> Sequence[str]:
+    """Every target that anything is linked to or marked for, and its assignments."""
+    linked = select(tables.links.c.target)
+    marked = select(tables.pending.c.target)
+    found = set(database.connection.scalars(union(linked, marked)))
+    names = {name.removesuffix(ACCESS_SUFFIX) for name in found}
+    return sorted({*names, *map(access_of, names)})
 
 
 def refuse_unread(database: Database) -> None:

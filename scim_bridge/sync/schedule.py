@@ -11,7 +11,14 @@ from scim_bridge.directory import locks
 from scim_bridge.directory.database import Database
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import Extraction as ExtractionSettings
-from scim_bridge.sync.extraction import KINDS, Extracted, Extraction, ExtractionKind, Report
+from scim_bridge.sync.extraction import (
+    KINDS,
+    Extracted,
+    Extraction,
+    ExtractionKind,
+    Report,
+    run_of,
+)
 from scim_bridge.sync.freshness import freshness
 
 log = structlog.get_logger(__name__)
@@ -45,11 +52,13 @@ class Schedule:
         extraction: Extraction,
         settings: ExtractionSettings,
         *,
+        lanes: Sequence[tuple[ExtractionKind, ...]] = LANES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.database = database
         self.extraction = extraction
         self.settings = settings
+        self.lanes = lanes
         self._clock = clock
         self._looked: float | None = None
         self._stopping = threading.Event()
@@ -62,7 +71,7 @@ class Schedule:
         if self._looked is not None and self._clock() - self._looked < LOOK_EVERY:
             return
         self._looked = self._clock()
-        for lane in LANES:
+        for lane in self.lanes:
             busy = lane in self._reading and self._reading[lane].is_alive()
             if not busy and self._due(lane):
                 reading = threading.Thread(
@@ -80,9 +89,9 @@ class Schedule:
     ) -> list[Extracted]:
         """Read these kinds here and now, once no other process reads them."""
         wanted, results = set(kinds), list[Extracted]()
-        for lane in LANES:
+        for lane in self.lanes:
             if mine := [kind for kind in lane if kind in wanted]:
-                name = f"extraction:{lane[0]}"
+                name = run_of(lane[0], self.extraction.sightings.target)
                 with self._own_turn(name):
                     results += self.extraction.run(
                         mine, report=self._keeping(name, report), believe=believe
@@ -105,11 +114,11 @@ class Schedule:
             reading.join(END_WITHIN)
 
     def _due(self, lane: Sequence[ExtractionKind]) -> list[ExtractionKind]:
-        found = freshness(self.database, self.settings)
+        found = freshness(self.database, self.settings, self.extraction.sightings.target)
         return [one.kind for one in found if one.kind in lane and one.is_due]
 
     def _read(self, lane: tuple[ExtractionKind, ...]) -> None:
-        name = f"extraction:{lane[0]}"
+        name = run_of(lane[0], self.extraction.sightings.target)
         try:
             with locks.turn(self.database, name, TURN_SECONDS) as mine:
                 # Another process may have read it meanwhile.

@@ -16,7 +16,7 @@ from scim_bridge.directory.assignments import resolve_names
 from scim_bridge.directory.database import Database, insert_or, now
 from scim_bridge.directory.memberships import chunks
 from scim_bridge.plan.state import Kind, Principal
-from scim_bridge.sync import departures
+from scim_bridge.sync import TARGET, departures
 from scim_bridge.sync.departures import written
 from scim_bridge.sync.marks import Key
 from scim_bridge.sync.observed import Observations
@@ -367,7 +367,8 @@ class Sightings:
             self._replace(tables.accounts, read.accounts)
             self._replace(tables.applications, read.applications)
             # A name means from now on what it means today, even if it is renamed tomorrow.
-            resolve_names(self.database, catalogue.Catalogue(self.database, self.target).grant)
+            if self.target == TARGET:
+                resolve_names(self.database, catalogue.Catalogue(self.database, self.target).grant)
 
     def _replace(self, table: Table, rows: Sequence[Mapping[str, Any]] | None) -> None:
         if rows is None:

@@ -1,10 +1,10 @@
 """One user or group as the difference sees it: from the directory and from what is observed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Row, bindparam, not_, select
 
 from scim_bridge.directory import tables
 from scim_bridge.directory.database import Database
@@ -15,6 +15,7 @@ from scim_bridge.lifecycle.access import Member, effective_members
 from scim_bridge.plan.state import (
     EVERYTHING,
     Abilities,
+    Attributes,
     Group,
     GroupState,
     Principal,
@@ -22,10 +23,34 @@ from scim_bridge.plan.state import (
     User,
     UserState,
 )
+from scim_bridge.sync.audience import EVERYBODY, Audience
 from scim_bridge.sync.marks import Key
 from scim_bridge.sync.observed import Applied, Link, Observations, as_sent
 
 ENTERPRISE_USER = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+
+
+class Projection(Protocol):
+    """What a target gets to hold of a document, as flat attributes."""
+
+    # What no call changes once a user is there.
+    only_at_creation: frozenset[str]
+
+    def user(self, document: Mapping[str, Any], *, manager: str | None) -> Attributes: ...
+
+    def group(self, document: Mapping[str, Any]) -> Attributes: ...
+
+
+class OfIdentityCenter:
+    """What an Identity Center gets to hold."""
+
+    only_at_creation = ONLY_AT_CREATION
+
+    def user(self, document: Mapping[str, Any], *, manager: str | None) -> Attributes:
+        return project_user(document, manager=manager).attributes
+
+    def group(self, document: Mapping[str, Any]) -> Attributes:
+        return project_group(document)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +60,7 @@ class Naming:
     external_id: Literal["bridge", "client"] = "bridge"
     when_deleted: Literal["empty", "remove"] = "empty"
     abilities: Abilities = EVERYTHING
+    projection: Projection = field(default_factory=OfIdentityCenter)
     # Whether the target is a source: who came from there is not made or enabled there again.
     is_source: bool = False
 
@@ -42,10 +68,17 @@ class Naming:
 class Subjects:
     """Reads users and groups from all three sides. Methods join the caller's transaction."""
 
-    def __init__(self, database: Database, observations: Observations, naming: Naming) -> None:
+    def __init__(
+        self,
+        database: Database,
+        observations: Observations,
+        naming: Naming,
+        audience: Audience = EVERYBODY,
+    ) -> None:
         self.database = database
         self.observations = observations
         self.naming = naming
+        self.audience = audience
 
     def user(self, user_id: str) -> User | None:
         """A user of the directory, deleted ones included; None if there never was one."""
@@ -59,12 +92,12 @@ class Subjects:
         return User(
             id=user_id,
             external_id=self.external_id(row),
-            desired=_changeable(desired) if desired and seen else desired,
+            desired=self._changeable(desired) if desired and seen else desired,
             applied=UserState(attributes=last.attributes, active=last.active)
             if last and last.was_answered
             else None,
             principal=link.target_id if link else None,
-            observed=_changeable(
+            observed=self._changeable(
                 UserState(attributes=as_sent(seen.attributes, last), active=seen.active)
             )
             if seen
@@ -109,22 +142,33 @@ class Subjects:
         return str(row.id)
 
     def _unlinked_group(self, row: Row[Any], key: Key) -> Group:
+        """A group that is not there: not yet, or not any more where it came from.
+
+        Where not everybody goes, it comes with its people.
+        """
         last = self.observations.applied(key)
         is_gone = last is not None and last.active and self._is_sourced(key)
+        is_wanted = self.audience.is_all or bool(self.effective_members(row.id))
         return Group(
             id=row.id,
             external_id=self.external_id(row),
-            desired=None if is_gone else self._desired_group(row),
+            desired=self._desired_group(row) if is_wanted and not is_gone else None,
             created_here=False,
         )
 
     def _desired_user(self, row: Row[Any], link: Link | None) -> UserState | None:
-        if row.deleted_at is not None and link is None:
+        is_there = row.deleted_at is None and self._goes_there(row.id)
+        if not is_there and link is None:
             return None
-        projection = project_user(row.document, manager=self._manager(row.document))
-        return UserState(
-            attributes=projection.attributes, active=row.active and row.deleted_at is None
-        )
+        attributes = self.naming.projection.user(row.document, manager=self._manager(row.document))
+        return UserState(attributes=attributes, active=row.active and is_there)
+
+    def _goes_there(self, user_id: str) -> bool:
+        if self.audience.is_all:
+            return True
+        users = tables.users
+        query = select(users.c.id).where(users.c.id == user_id, self.audience.condition())
+        return self.database.connection.scalar(query) is not None
 
     def _followed(
         self, key: Key, desired: UserState | None, last: Applied | None, seen: Principal | None
@@ -169,7 +213,8 @@ class Subjects:
             return None
         members = self.observations.target_ids("user", self.effective_members(row.id))
         return GroupState(
-            attributes=project_group(row.document), members=frozenset(members.values())
+            attributes=self.naming.projection.group(row.document),
+            members=frozenset(members.values()),
         )
 
     def effective_members(self, group_id: str) -> frozenset[str]:
@@ -177,7 +222,9 @@ class Subjects:
         users = tables.users
         rows = self.database.connection.execute(
             select(users.c.id, users.c.active).where(
-                users.c.id.in_(people_of([group_id])), users.c.deleted_at.is_(None)
+                users.c.id.in_(people_of([group_id])),
+                users.c.deleted_at.is_(None),
+                self.audience.condition(),
             )
         )
         return effective_members(Member(user=row.id, active=row.active) for row in rows)
@@ -192,11 +239,19 @@ class Subjects:
                 self.database.connection.scalars(
                     select(users.c.id).where(
                         users.c.id.in_(ordered[start : start + 5000]),
-                        users.c.active.is_(False) | users.c.deleted_at.is_not(None),
+                        users.c.active.is_(False)
+                        | users.c.deleted_at.is_not(None)
+                        | not_(self.audience.condition()),
                     )
                 )
             )
         return frozenset(found)
+
+    def _changeable(self, state: UserState) -> UserState:
+        """Without what the target takes only when it creates a user: no call would change it."""
+        fixed = self.naming.projection.only_at_creation
+        kept = {path: value for path, value in state.attributes.items() if path not in fixed}
+        return replace(state, attributes=kept)
 
     def _row(self, table: Any, resource_id: str) -> Row[Any] | None:
         row: Row[Any] | None = self.database.connection.execute(
@@ -210,9 +265,3 @@ _ROW = {
     table: select(table).where(table.c.id == bindparam("id"))
     for table in (tables.users, tables.groups)
 }
-
-
-def _changeable(state: UserState) -> UserState:
-    """Without what the target takes only when it creates a user: no call would change it."""
-    kept = {path: value for path, value in state.attributes.items() if path not in ONLY_AT_CREATION}
-    return replace(state, attributes=kept)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from scim_bridge.plan.state import NOTHING, Kind, TakeAway
-from scim_bridge.sync import ACCESS_TARGET, cuts, restoration
+from scim_bridge.sync import access_of, cuts, restoration
 from scim_bridge.sync.held import HeldLosses
 from scim_bridge.sync.marks import Intent, Key, Mark, Marks
 from scim_bridge.sync.observed import Observations
@@ -19,7 +19,7 @@ def take_up(
     """
     dropped = marks.drop(old)
     observations.move_link(old, new)
-    _take_up_access(old, new, Marks(marks.database, ACCESS_TARGET))
+    _take_up_access(old, new, Marks(marks.database, access_of(marks.target)))
     cuts.hand_over(marks.database, marks.target, old.id, new.id)
     restoration.hand_over(marks.database, marks.target, old.id, new.id)
     held.move(old, new)

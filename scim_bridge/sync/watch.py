@@ -9,26 +9,25 @@ from scim_bridge.directory.database import Database
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.takeover import SOURCE
 from scim_bridge.directory.write import Write
-from scim_bridge.identity_center.apis import Apis
 from scim_bridge.settings import Settings
+from scim_bridge.sync import TARGET
 from scim_bridge.sync.adoption import Adoption
-from scim_bridge.sync.drift import Drift
+from scim_bridge.sync.drift import Drift, Policy
 from scim_bridge.sync.entitled import Entitlements
 from scim_bridge.sync.extraction import SEVERAL, Extraction, ExtractionKind
-from scim_bridge.sync.grants import Grants
 from scim_bridge.sync.held import HeldLosses
 from scim_bridge.sync.marks import Marks
 from scim_bridge.sync.observed import Observations
 from scim_bridge.sync.pause import paused
-from scim_bridge.sync.reading import Reader
+from scim_bridge.sync.reading import Reading
 from scim_bridge.sync.record import Recorder
-from scim_bridge.sync.schedule import Schedule
+from scim_bridge.sync.schedule import LANES, Schedule
 from scim_bridge.sync.sightings import Sightings
 from scim_bridge.sync.source import Source, entered
 from scim_bridge.sync.subjects import Subjects
 
-# Of the pace that `[identity_center] calls_per_second` allows, reading takes at most this.
-SHARE = 0.5
+# What is read of a connected system.
+SYSTEM_LANES: tuple[tuple[ExtractionKind, ...], ...] = (("users", "groups", "memberships"),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,22 +46,25 @@ def watch(
     settings: Settings,
     *,
     database: Database,
-    apis: Apis,
+    reader: Reading,
     observations: Observations,
-    grants: Grants,
     subjects: Subjects,
     recorder: Recorder,
     marks: Marks,
     access_marks: Marks,
     resources: Resources,
+    entitlements: Entitlements,
     held: HeldLosses,
     written: Callable[[Write], None],
+    grants_access: bool = True,
 ) -> Watch:
     """Put the parts together. Nothing is called and nothing is read yet.
 
-    `written`: who is told of what Identity Center has already, where it is a source.
+    `grants_access`: accounts and applications are granted there. Where they are not, it is a
+    connected system: what was changed by hand there is never taken into the directory, since its
+    attributes may be filled by others. `written`: who is told of what Identity Center has already,
+    where it is a source.
     """
-    entitlements = Entitlements(database, observations, grants)
     drift = Drift(
         database=database,
         observations=observations,
@@ -71,7 +73,7 @@ def watch(
         marks=marks,
         access_marks=access_marks,
         resources=resources,
-        policy=settings.drift.on_managed,
+        policy=_policy(settings, grants_access=grants_access),
         followed=lambda: source.keys() if source else frozenset(),
     )
 
@@ -88,7 +90,8 @@ def watch(
         )
 
     source: Source | None = None
-    if settings.source.enabled:
+    # The source is the first Identity Center; the others follow the directory.
+    if settings.source.enabled and observations.target == TARGET:
         source = Source(
             database=database,
             observations=observations,
@@ -123,7 +126,7 @@ def watch(
 
     extraction = Extraction(
         database,
-        Reader(apis, calls_per_second=settings.identity_center.calls_per_second * SHARE),
+        reader,
         Sightings(database, observations, recorder),
         margin=settings.extraction.margin,
         several=1 if source else SEVERAL,
@@ -131,8 +134,18 @@ def watch(
     )
     return Watch(
         extraction=extraction,
-        schedule=Schedule(database, extraction, settings.extraction),
+        schedule=Schedule(
+            database,
+            extraction,
+            settings.extraction,
+            lanes=LANES if grants_access else SYSTEM_LANES,
+        ),
         drift=drift,
         adoption=adoption(),
         source=source,
     )
+
+
+def _policy(settings: Settings, *, grants_access: bool) -> Policy:
+    asked = settings.drift.on_managed
+    return "report" if asked == "accept" and not grants_access else asked

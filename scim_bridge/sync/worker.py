@@ -129,9 +129,10 @@ class _Once:
 class Worker:
     """Delivers due marks, removals first, several resources at a time.
 
-    Users, groups and memberships go one way, assignments (`access_marks`) another. `upkeep` is
-    called about twice a second: it seals the audit trail. Stopping lets the calls that are under
-    way end.
+    Users, groups and memberships go one way, assignments (`access_marks`) another; what goes to
+    other targets goes `beside` them, and none waits for another. `begin` is called once.
+    `upkeep` is called about twice a second: it seals the audit trail. Stopping lets the calls that
+    are under way end.
     """
 
     def __init__(
@@ -143,22 +144,27 @@ class Worker:
         access: AccessReconciler,
         upkeep: Callable[[], object],
         background: Sequence[Background] = (),
+        beside: Sequence[Lane] = (),
+        begin: Callable[[threading.Event], object] = lambda _: None,
         threads: int = 4,
     ) -> None:
         self.lanes = (
             Lane(marks=marks, passes=reconciler, threads=threads),
             Lane(marks=access_marks, passes=access, threads=max(threads // 2, 1)),
+            *beside,
         )
+        self._begin = begin
         self.upkeep = upkeep
         self.background = background
-        self._end_passes = reconciler.end_soon
         self._stopping = threading.Event()
         self._defect: Exception | None = None
 
     def stop(self) -> None:
         """End `run` once what is under way has ended, or has been left at a good place."""
         self._stopping.set()
-        self._end_passes()
+        for lane in self.lanes:
+            if isinstance(lane.passes, Reconciler):
+                lane.passes.end_soon()
 
     def run(self) -> None:
         """Work until `stop` is called. A database that does not answer is waited for."""
@@ -167,6 +173,7 @@ class Worker:
             threading.Thread(target=self._deliver_beside, args=(lane,), name=lane.marks.target)
             for lane in self.lanes[1:]
         ]
+        others.append(threading.Thread(target=self._begin_beside, name="beginning"))
         for thread in (upkeep, *others):
             thread.start()
         try:
@@ -206,10 +213,27 @@ class Worker:
         """Look again at what a setting suppressed: it may be set otherwise by now."""
         while not self._stopping.is_set():
             try:
-                self.lanes[0].marks.wake("suppressed")
+                self._wake_suppressed()
                 return
             except DatabaseUnavailable as error:
                 self._wait_for_database(error)
+
+    def _begin_beside(self) -> None:
+        """What may take a while, and keeps no leaver waiting."""
+        while not self._stopping.is_set():
+            try:
+                self._begin(self._stopping)
+                return
+            except DatabaseUnavailable as error:
+                self._wait_for_database(error)
+            except Exception:
+                # Deliveries go on; the next start tries again.
+                log.exception("beginning failed")
+                return
+
+    def _wake_suppressed(self) -> None:
+        for lane in self.lanes:
+            lane.marks.wake("suppressed")
 
     def _wait_for_database(self, error: DatabaseUnavailable) -> None:
         log.warning("database unavailable", reason=str(error))
@@ -248,7 +272,8 @@ class Worker:
         suppressed. Returns how each resource ended: the worse of its own outcome and that of its
         assignments.
         """
-        self.lanes[0].marks.wake("suppressed")
+        self._wake_suppressed()
+        self._begin(self._stopping)
         run = _Once(end=time.monotonic() + patience, report=report)
         while self._try_all(run) or self._is_waiting(run):
             continue

@@ -22,6 +22,8 @@ KEYS = {
     "paused",
     "held_sets",
     "waiting",
+    "targets",
+    "connectors",
     "extraction",
     "drift",
     "warned",
@@ -194,3 +196,28 @@ def test_what_iam_does_not_allow_is_named_beside_the_door(run, json_of, sandbox,
     assert f"IAM does not allow the bridge {operation}" in " ".join(said.split())
     assert ready["status"] == "degraded"
     assert f"IAM does not allow the bridge {operation}" in ready["causes"]
+
+
+def test_connectors_are_named_with_what_is_in_their_way(run, json_of, sandbox, folder):
+    """A webhook that nobody answers at, and files that were written by command."""
+    (folder / "secret").write_text("s3cret")
+    (folder / "lake").mkdir()
+    more = (
+        '[[connector]]\nname = "pager"\ntype = "webhook"\nurl = "http://127.0.0.1:9/x"\n'
+        'secret_file = "secret"\n'
+        '[[connector]]\nname = "lake"\ntype = "csv"\nfolder = "lake"\n'
+    )
+    in_front_of(sandbox, folder, more=more)
+    run("db", "upgrade")
+
+    assert json_of("snapshot") == {
+        "snapshots": {"lake": {"groups": 0, "memberships": 0, "users": 0}}
+    }
+    now = json_of("status")["connectors"]
+    checked = {one["what"]: one for one in json_of("doctor", expect=1)["findings"]}
+
+    assert now["lake"]["last_outcome"] == "ok"
+    assert now["pager"]["waiting"] == 0
+    assert "Connector lake (csv): last written" in run("status").stdout
+    assert checked["connector lake"]["state"] == "ok"
+    assert checked["connector pager"]["said"].startswith("the webhook was not reached")

@@ -7,7 +7,7 @@ import pytest
 
 from scim_bridge.errors import SettingsError
 from scim_bridge.settings import Settings, load
-from scim_bridge.settings.schemas import SECTIONS
+from scim_bridge.settings.schemas import NAMED, SECTIONS
 
 IDENTITY_CENTER = {
     "SCIM_BRIDGE_IDENTITY_CENTER__REGION": "eu-central-1",
@@ -37,7 +37,7 @@ def test_schemas_and_values_have_the_same_keys():
     values = Settings()
 
     # Of [[authority]] there may be several: it is no section.
-    assert [field.name for field in fields(Settings)] == [*SECTIONS, "authorities"]
+    assert [field.name for field in fields(Settings)] == [*SECTIONS, "authorities", *NAMED]
     for name, schema in SECTIONS.items():
         assert [field.name for field in fields(getattr(values, name))] == list(schema.fields)
 

@@ -206,3 +206,82 @@ def test_each_authority_is_read_and_every_problem_of_them_is_told_at_once(tmp_pa
     assert [problem.where for problem in raised.value.problems] == [
         "authority 1: attributes", "authority 2: client", "authority 2: attributes",
     ]  # fmt: skip
+
+
+TARGETS = """
+[identity_center]
+region = "eu-central-1"
+scim_endpoint = "https://scim.eu-central-1.amazonaws.com/t/scim/v2"
+filter = 'userType eq "Employee"'
+[targets.paris]
+type = "identity-center"
+region = "eu-west-3"
+scim_endpoint = "https://scim.eu-west-3.amazonaws.com/u/scim/v2"
+credentials_file = "paris.keys"
+filter = 'addresses[country eq "FR"]'
+"""
+
+
+def test_further_identity_centers_have_names_and_paths_beside_the_file(file):
+    """`[targets.NAME]` takes the keys of `[identity_center]`, and is shown as it is set."""
+    file.write_text(TARGETS)
+
+    loaded = read(file, {})
+
+    paris = loaded.settings.targets["paris"]
+    assert paris.credentials_file == file.parent / "paris.keys"
+    assert (paris.filter, paris.timeout) == ('addresses[country eq "FR"]', 20.0)
+    assert masked(loaded.settings)["targets.paris"]["region"] == "eu-west-3"
+    assert loaded.origins["targets.paris.region"] == str(file)
+
+
+def test_what_is_wrong_with_a_further_identity_center_is_said_with_its_name(file):
+    """Also a filter that is none, a name that cannot be one, and what no key is."""
+    file.write_text(
+        '[targets.identity-center]\ntype = "identity-center"\n[targets."Pa ris"]\n'
+        '[targets.rome]\nregion = "eu-south-1"\nfilter = "userType is x"\nspeed = 3\n'
+    )
+
+    said = _said(file, {})
+
+    assert said["targets.identity-center"] == "the name 'identity-center' is taken: choose another"
+    assert "lower-case letters" in said["targets.Pa ris"]
+    assert said["targets.rome.type"] == 'is missing: it is "identity-center"'
+    assert said["targets.rome.filter"].startswith("must be a SCIM filter")
+    assert "no such key" in said["targets.rome.speed"]
+    assert said["targets.rome.scim_endpoint"].startswith("is missing")
+
+
+def test_connectors_have_names_and_keys_of_their_type(file):
+    """`[[connector]]`; where a secret is, and never the secret itself, is shown."""
+    file.write_text(
+        '[[connector]]\nname = "pager"\ntype = "webhook"\nurl = "https://events.example.com/x"\n'
+        'secret_file = "pager.secret"\n'
+        '[[connector]]\nname = "lake"\ntype = "csv"\nfolder = "lake"\ninterval = "12h"\n'
+    )
+
+    loaded = read(file, {})
+
+    assert loaded.settings.connector["lake"].folder == file.parent / "lake"
+    shown = masked(loaded.settings)
+    assert shown["connector.pager"]["secret_file"] == str(file.parent / "pager.secret")
+    assert shown["connector.lake"]["interval"] == "12h"
+
+
+def test_what_is_wrong_with_a_connector_is_said_with_its_name(file):
+    """A type that there is not, a name twice, no secret, and another type's key."""
+    file.write_text(
+        '[[connector]]\nname = "x"\ntype = "fax"\n'
+        '[[connector]]\nname = "pager"\ntype = "webhook"\nurl = "http://events.example.com"\n'
+        '[[connector]]\nname = "pager"\ntype = "csv"\nfolder = "lake"\n'
+        '[[connector]]\nname = "lake"\ntype = "jsonl"\nsecret_env = "SECRET"\n'
+    )
+
+    said = _said(file, {})
+
+    assert said["connector.x"].startswith("type must be scim or webhook or csv")
+    assert said["connector.pager.secret_file"].startswith("is missing")
+    assert "https://" in said["connector.pager.url"]
+    assert said["connector.pager"] == "the name 'pager' is taken: choose another"
+    assert said["connector.lake.folder"] == "is missing"
+    assert "no such key" in said["connector.lake.secret_env"]

@@ -18,6 +18,7 @@ from scim_bridge.sandbox.behaviour import (
 )
 from scim_bridge.settings import Drift, Extraction, IdentityCenter, Safety, Settings, Source
 from scim_bridge.sync.extraction import KINDS, Extracted
+from scim_bridge.sync.reading import Reader
 from scim_bridge.sync.watch import Watch, watch
 from tests.sync.conftest import Directory, Sandbox
 
@@ -161,21 +162,21 @@ def watching(directory: Directory, sandbox: Sandbox, **options: Any) -> Watched:
         source=Source(enabled=options.get("source", False)),
     )
     apis = connect_apis(centre)
+    reader = Reader(apis, calls_per_second=centre.calls_per_second / 2, pauses=(0.0,))
     parts = watch(
         settings,
         database=directory.database,
-        apis=apis,
+        reader=reader,
         observations=directory.observations,
-        grants=directory.entitlements.grants,
         subjects=directory.planning.subjects,
         recorder=directory.reconciler.recorder,
         marks=directory.marks,
         access_marks=directory.access_marks,
         resources=directory.resources,
+        entitlements=directory.entitlements,
         held=directory.held,
         written=partial(record_write, directory.database),
     )
-    parts.extraction.reader._pauses = (0.0,)
     return Watched(
         directory=directory,
         sandbox=sandbox,
