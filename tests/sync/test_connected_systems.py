@@ -19,10 +19,12 @@ from scim_bridge.app import Bridge, build, create_app
 from scim_bridge.directory.migration import upgrade
 from scim_bridge.sandbox.configuration import write_config
 from scim_bridge.scim import credentials
-from scim_bridge.settings import Extraction, ScimSystem, read
+from scim_bridge.settings import Extraction, ScimSystem, Source, read
 from scim_bridge.sync.overview import overview, waiting
 from tests.scim.conftest import ENTERPRISE, USER, Caller
 from tests.sync.conftest import Sandbox
+from tests.sync.test_drift import WRITES
+from tests.sync.test_source import edit
 
 TOKEN = "the-token-of-the-crm"
 
@@ -107,12 +109,15 @@ def front_of(sandbox: Sandbox, stock: Stock, tmp_path: Path) -> Iterator[Callabl
     write_config(file, base_url=sandbox.server.url, auth="sigv4")
     made: list[Bridge] = []
 
-    def front_of(**keys: Any) -> Front:
+    def front_of(*, source: bool = False, **keys: Any) -> Front:
         crm = ScimSystem(
             url=stock.url, bearer_token_file=token, calls_per_second=500, timeout=5, **keys
         )
         settings = replace(
-            read(file, {}).settings, connector={"crm": crm}, extraction=Extraction(margin=0.0)
+            read(file, {}).settings,
+            connector={"crm": crm},
+            extraction=Extraction(margin=0.0),
+            source=Source(enabled=source),
         )
         bridge = build(settings)
         made.append(bridge)
@@ -278,3 +283,40 @@ def test_what_was_changed_there_by_hand_is_found_and_put_right(
 
     assert (stock.user("ada").active, stock.user("bob").title) == (False, "Baron")
     assert stock.members("crew") == {"bob"}
+
+
+def test_whom_another_client_disables_at_the_source_is_disabled_there_within_one_extraction(
+    front_of: Callable[..., Front], stock: Stock, sandbox: Sandbox
+) -> None:
+    """Who comes and who comes back follows too; Identity Center is told nothing of its own news."""
+    front = front_of(source=True)
+    assert front.bridge.watch is not None
+
+    def follow() -> None:
+        front.bridge.watch.schedule.read_now(("users", "groups", "memberships"))
+        front.deliver()
+
+    sandbox.make_user("ada@example.com", title="Countess")
+    sandbox.make_user("bob@example.com")
+    sandbox.make_group("crew", "ada@example.com", "bob@example.com")
+    sandbox.forget_calls()
+    follow()
+
+    assert (stock.user("ada").active, stock.user("ada").title) == (True, "Countess")
+    assert stock.members("crew") == {"ada", "bob"}
+
+    edit(sandbox, "ada@example.com", active=False)
+    sandbox.forget_calls()
+    follow()
+
+    assert stock.user("ada").active is False
+    assert stock.members("crew") == {"bob"}
+
+    edit(sandbox, "ada@example.com", active=True)
+    sandbox.forget_calls()
+    follow()
+
+    assert stock.user("ada").active is True
+    assert stock.members("crew") == {"ada", "bob"}
+    assert {one: sandbox.count(one) for one in WRITES if sandbox.count(one)} == {}
+    assert front.bridge.others[0].overview().in_sync
