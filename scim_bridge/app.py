@@ -256,7 +256,7 @@ def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None =
         restore_within=settings.deprovision.restore_within,
         nested=settings.groups.nested,
         owners=Owners(database, Authorities.of(settings)),
-        resolve=_catalogue(settings, database).grant,
+        resolve=catalogue_of(settings, database).grant,
         provisioning=lambda kind, id_: provisioning(database, Key(kind=kind, id=id_)),
     )
     ruling.connect(resources)
@@ -333,7 +333,7 @@ def _targets(
             )
 
 
-def _catalogue(settings: Settings, database: Database) -> Catalogue:
+def catalogue_of(settings: Settings, database: Database) -> Catalogue:
     """What there is to grant, at all Identity Centers."""
     interval = settings.extraction.interval
     others = [
@@ -437,7 +437,7 @@ def create_app(settings: Settings, *, bridge: Bridge | None = None) -> Flask:
         settings,
         delivery=bridge.delivery,
         authenticated=bearer_authentication(bridge.database),
-        catalogue=_catalogue(settings, bridge.database),
+        catalogue=catalogue_of(settings, bridge.database),
         tolerances=Tolerances(metrics.count_tolerance),
     ).init_app(app)
     _show_health(app, bridge)

@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
-from scim_bridge.app import Bridge
+from scim_bridge.app import Bridge, catalogue_of
 from scim_bridge.cli.access import person_named
 from scim_bridge.cli.assembled import assembled
 from scim_bridge.cli.invocation import Invocation, advise, audited, pass_invocation
 from scim_bridge.cli.names import people, printable, user_names
 from scim_bridge.cli.output import day, json_option, print_json, print_table, print_wrapped, when
-from scim_bridge.directory.catalogue import ARN, Catalogue
+from scim_bridge.directory.catalogue import ARN
+from scim_bridge.directory.entitlements import NamedGrant
 from scim_bridge.directory.rulebook import read
 from scim_bridge.directory.ruling import Difference, Effect, Standing
 from scim_bridge.errors import OperatorError, RulesError
@@ -22,7 +23,6 @@ from scim_bridge.lifecycle.rules import Right, Rule, Verdict
 from scim_bridge.plan.brake import REMOVALS_NEVER_HELD, Limit
 from scim_bridge.plan.protection import Protection
 from scim_bridge.settings import Safety
-from scim_bridge.sync import TARGET
 
 # How many changes are listed before the rest is only counted.
 MOST = 50
@@ -190,8 +190,10 @@ def _protected(bridge: Bridge, rules: Iterable[Rule]) -> Iterator[str]:
     patterns = bridge.settings.safety.protected_permission_sets
     if not patterns:
         return
-    protection, names = Protection(patterns), Catalogue(bridge.database, TARGET)
-    known = names.permission_set_names()
+    protection, catalogue = Protection(patterns), catalogue_of(bridge.settings, bridge.database)
+    known: dict[str, str] = {}
+    for one in (catalogue, *catalogue.others):
+        known |= one.permission_set_names()
     for rule in rules:
         for right in rule.rights:
             if not right.permission_set.startswith(ARN):
@@ -210,20 +212,22 @@ def _protected(bridge: Bridge, rules: Iterable[Rule]) -> Iterator[str]:
 
 
 def _unknown(bridge: Bridge, rules: Iterable[Rule]) -> list[str]:
-    """What rules give that the last extraction did not show. Without a fresh one, nobody knows."""
-    extraction = bridge.settings.extraction
-    catalogue = Catalogue(bridge.database, TARGET, interval=extraction.interval)
-    with bridge.database.reading():
-        if not catalogue.is_fresh():
-            return []
-        sets, accounts = catalogue.permission_set_names(), catalogue.account_ids()
-    known = {*sets, *sets.values()}
+    """What rules give that the last extractions did not show. Without fresh ones, nobody knows."""
+    catalogue = catalogue_of(bridge.settings, bridge.database)
     found: dict[str, None] = {}
-    for right in (right for rule in rules for right in rule.rights if right.account):
-        if right.permission_set not in known:
-            found[f"there is no permission set {right.permission_set}"] = None
-        if right.account not in accounts:
-            found[f"there is no account {right.account}"] = None
+    with bridge.database.reading():
+        everywhere = (catalogue, *catalogue.others)
+        if not all(one.is_fresh() for one in everywhere):
+            return []
+        sets = {one.target: one.permission_set_names() for one in everywhere}
+        accounts = {one.target: one.account_ids() for one in everywhere}
+        for right in (right for rule in rules for right in rule.rights if right.account):
+            named = NamedGrant(account=right.account, permission_set=right.permission_set)
+            there = catalogue.of(named).target
+            if right.permission_set not in {*sets[there], *sets[there].values()}:
+                found[f"there is no permission set {right.permission_set}"] = None
+            if right.account not in accounts[there]:
+                found[f"there is no account {right.account}"] = None
     return list(found)
 
 
