@@ -239,7 +239,8 @@ def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None =
     """
     database = connect_database(settings.database)
     provider = Provider(settings)
-    first, *others = _targets(settings, database, provider, rehearsed)
+    targets = tuple(_targets(settings, database, provider, rehearsed))
+    first, *others = targets
     delivery = Delivery(
         database=database,
         marks=first.marks,
@@ -261,7 +262,6 @@ def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None =
     )
     ruling.connect(resources)
     delivery.connect(resources=resources, reconciler=first.reconciler)
-    recorded = _recorded(database, first, others)
     return Bridge(
         settings=settings,
         database=database,
@@ -273,8 +273,8 @@ def build(settings: Settings, *, rehearsed: list[Change | AccessChange] | None =
         decisions=_decisions(resources, first, [_decisions(resources, one) for one in others]),
         watches=tuple(
             seen
-            for one in (first, *others)
-            if (seen := _watch(settings, resources, one, recorded)) is not None
+            for one in targets
+            if (seen := _watch(settings, resources, one, _recorded(one, targets))) is not None
         ),
         feeds=tuple(
             Feed(database, name, Receiver(one))
@@ -405,19 +405,19 @@ def _written(
     return written
 
 
-def _recorded(
-    database: Database, first: Target, others: Sequence[Target]
-) -> Callable[[Write], None]:
-    """Who is told of what the first Identity Center itself has already, where it is a source.
+def _recorded(one: Target, targets: Sequence[Target]) -> Callable[[Write], None]:
+    """Who is told of what one target has already: whom it shows and the directory takes over.
 
-    The other targets have it not: who was disabled there is to be disabled at each of them.
+    The others have it not: who was disabled there is to be disabled at each of them.
     """
 
     def written(write: Write) -> None:
-        record_write(database, write)
-        first.cuts.written(first.audience.seen(write))
-        for one in others:
-            one.written(write)
+        record_write(one.database, write)
+        if one.grants_access:
+            one.cuts.written(one.audience.seen(write))
+        for other in targets:
+            if other is not one:
+                other.written(write)
 
     return written
 

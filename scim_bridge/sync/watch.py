@@ -62,8 +62,7 @@ def watch(
 
     `grants_access`: accounts and applications are granted there. Where they are not, it is a
     connected system: what was changed by hand there is never taken into the directory, since its
-    attributes may be filled by others. `written`: who is told of what Identity Center has already,
-    where it is a source.
+    attributes may be filled by others. `written`: who is told of what is taken over from there.
     """
     drift = Drift(
         database=database,
@@ -141,7 +140,7 @@ def watch(
             lanes=LANES if grants_access else SYSTEM_LANES,
         ),
         drift=drift,
-        adoption=adoption(),
+        adoption=adoption(written=written),
         source=source,
     )
 

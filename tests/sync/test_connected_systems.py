@@ -320,3 +320,21 @@ def test_whom_another_client_disables_at_the_source_is_disabled_there_within_one
     assert stock.members("crew") == {"ada", "bob"}
     assert {one: sandbox.count(one) for one in WRITES if sandbox.count(one)} == {}
     assert front.bridge.others[0].overview().in_sync
+
+
+def test_whom_an_operator_adopts_goes_to_the_connected_systems(
+    front_of: Callable[..., Front], stock: Stock, sandbox: Sandbox
+) -> None:
+    """At once, not only when the bridge starts again."""
+    front = front_of()
+    watch = front.bridge.watch
+    assert watch is not None
+    sandbox.make_user("ada@example.com")
+    watch.schedule.read_now(("users", "groups", "memberships"))
+    watch.adoption.adopt(watch.adoption.proposal())
+
+    assert [(one.name, one.state) for one in waiting(front.bridge.database, "crm")] == [
+        ("ada@example.com", "pending")
+    ]
+    front.deliver()
+    assert stock.names() == {"ada"}
