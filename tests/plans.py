@@ -6,17 +6,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 
-def steps(
-    connection: Connection, statement: str, parameters: Any = (), *, avoid: tuple[str, ...] = ()
-) -> str:
-    """The plan of a statement. PostgreSQL would rather read a table of a few rows; not here.
-
-    `avoid` names more of PostgreSQL's ways that are taken only where there is no other.
-    """
+def steps(connection: Connection, statement: str, parameters: Any = ()) -> str:
+    """The plan of a statement. PostgreSQL would rather read a table of a few rows; not here."""
     if connection.dialect.name == "sqlite":
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
         return "\n".join(row.detail for row in plan)
-    for way in ("seqscan", "hashjoin", "mergejoin", *avoid):
+    for way in ("seqscan", "hashjoin", "mergejoin"):
         connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
     plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
     return "\n".join(row[0] for row in plan)

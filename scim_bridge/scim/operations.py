@@ -81,7 +81,9 @@ def renamed_paths(
 def separated(operation: Object, shape: Shape) -> list[Object] | None:
     """An operation on a whole schema with paths as keys, as one operation for each path."""
     (path_key, path), (key, value) = member(operation, "path"), member(operation, "value")
-    holder = shape if path is None else shape.schemas.get(str(path).lower())
+    # The schema may be named as a draft of the standard named it.
+    named = colon_name(standard_name(str(path), shape), shape).lower()
+    holder = shape if path is None else shape.schemas.get(named)
     if holder is None or not isinstance(value, dict) or is_removal(operation):
         return None
     paths = {name: item for name, item in value.items() if _is_path(name, holder)}

@@ -74,7 +74,10 @@ def test_a_database_of_another_version_is_refused_with_the_remedy(installed):
 
 
 def test_calls_stay_under_the_configured_rate(installed, sandbox, show):
-    """All processes together call no faster than [identity_center] calls_per_second."""
+    """All processes together call a door no faster than [identity_center] calls_per_second.
+
+    The APIs by which the permission sets are read meanwhile have paces of their own.
+    """
     rate, names = 20, [f"p{number:02}@example.com" for number in range(40)]
     installation = installed(rate=rate)
     with installation.serving("--processes", "2") as bridge:
@@ -83,7 +86,7 @@ def test_calls_stay_under_the_configured_rate(installed, sandbox, show):
         bridge.add_group("everybody", *ids)
         bridge.arrive()
         took = time.monotonic() - began
-    seconds = Counter(one["time"] for one in sandbox.requests())
+    seconds = Counter(one["time"] for one in sandbox.requests() if ":" not in one["operation"])
     total = sum(seconds.values())
     show(f"{total} calls in {took:.1f} s, at most {max(seconds.values())} in one second")
     assert total > 40

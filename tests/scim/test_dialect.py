@@ -623,6 +623,14 @@ def test_a_patch_that_keeps_to_the_standard_is_not_rewritten(message: dict[str, 
     assert as_patch(message, TOLERANT) == Reading(payload=message)
 
 
+DRAFT_AND_DOT = {
+    "op": "Add",
+    "path": "urn:scim:schemas:extension:enterprise:1.0",
+    "value": {"schemas": None, f"{ENTERPRISE}.manager": None},
+}
+
+
+@example({}, {"Operations": [DRAFT_AND_DOT]})
 @given(OBJECTS, LOOSE_PATCHES)
 def test_what_was_read_once_is_read_the_same_again(
     resource: dict[str, Any], message: dict[str, Any]
