@@ -6,9 +6,11 @@ no limit to how many they are.
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import JSON, FromClause, Text, bindparam, cast, func
+from sqlalchemy import JSON, BindParameter, FromClause, Text, bindparam, cast, func
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.directory.database import Database
 
@@ -54,3 +56,32 @@ def as_value(ids: Iterable[str]) -> str:
     """
     listed = list(ids)
     return json.dumps(listed if len(listed) < MANY else sorted(listed))
+
+
+class among(ColumnElement[bool]):
+    """Whether a column's value is one of the parameter ``ids``, asked of an index."""
+
+    # It has no type: SQLAlchemy would compare a truth value with 1, which hides it from indexes.
+    inherit_cache = False
+
+    def __init__(self, column: ColumnElement[str]) -> None:
+        self.column = column
+        self.ids: BindParameter[str] = bindparam("ids", type_=Text)
+
+
+@compiles(among, "sqlite")
+def _sqlite_among(element: among, compiler: Any, **options: Any) -> str:
+    column, ids = _parts(element, compiler, **options)
+    return f"{column} IN (SELECT value FROM json_each({ids}))"  # noqa: S608
+
+
+@compiles(among, "postgresql")
+def _postgresql_among(element: among, compiler: Any, **options: Any) -> str:
+    column, ids = _parts(element, compiler, **options)
+    values = f'SELECT json_array_elements_text({ids}::json) COLLATE "C"'
+    # An array, which an index is asked for: rows would be joined.
+    return f"{column} = ANY (ARRAY({values}))"
+
+
+def _parts(element: among, compiler: Any, **options: Any) -> tuple[str, str]:
+    return compiler.process(element.column, **options), compiler.process(element.ids, **options)

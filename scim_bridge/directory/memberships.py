@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from scim_bridge.directory import lists
 from scim_bridge.directory.database import Database
-from scim_bridge.directory.prepared import Prepared, among, as_list
+from scim_bridge.directory.prepared import Prepared
 from scim_bridge.directory.tables import groups, memberships, users
 
 # The origin of what a rule gives begins with this. Whatever else gave a membership, a client may
@@ -361,7 +361,7 @@ def members(database: Database, group_ids: Iterable[str]) -> dict[str, list[str]
 _HELD = Prepared(
     select(_columns.member_id, _columns.group_id, groups.c.display_name)
     .join(groups, groups.c.id == _columns.group_id)
-    .where(among(_columns.member_id, "ids"), CURRENT)
+    .where(lists.among(_columns.member_id), CURRENT)
     .order_by(_columns.id)
 )
 
@@ -369,7 +369,7 @@ _HELD = Prepared(
 def groups_held(database: Database, member_ids: Sequence[str]) -> Iterable[tuple[str, str, str]]:
     """Each user with each group they are in and its name, in the order in which they came."""
     with database.reading() as connection:
-        rows = _HELD.rows(connection, ids=as_list(member_ids))
+        rows = _HELD.rows(connection, ids=lists.as_value(member_ids))
     # Somebody may have been put there by several.
     return cast("dict[tuple[str, str, str], None]", dict.fromkeys(rows))
 

@@ -4,15 +4,12 @@ What SQLAlchemy does with a statement before and after it is run takes several t
 look at an index does. So these are handed to the driver as text, and their rows are its tuples.
 """
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Select, Text, bindparam
+from sqlalchemy import Connection, Select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.elements import ColumnElement
 
 Rows = list[tuple[Any, ...]]
 
@@ -76,37 +73,3 @@ def run(connection: Connection, text: str, values: Any = ()) -> Rows:
             connection_invalidated=gone,
             dialect=connection.dialect,
         ) from error
-
-
-class among(ColumnElement[bool]):
-    """Whether a column's value is in a list, which is one parameter whatever its length."""
-
-    # It has no type: SQLAlchemy would compare a truth value with 1, which hides it from indexes.
-    inherit_cache = False
-
-    def __init__(self, column: ColumnElement[str], name: str) -> None:
-        self.column = column
-        self.listed: BindParameter[str] = bindparam(name, type_=Text)
-
-
-def as_list(values: Iterable[str]) -> str:
-    """A list as the parameter of `among`."""
-    return json.dumps(list(values))
-
-
-@compiles(among, "sqlite")
-def _sqlite_among(element: among, compiler: Any, **options: Any) -> str:
-    column, listed = _parts(element, compiler, **options)
-    return f"{column} IN (SELECT value FROM json_each({listed}))"  # noqa: S608
-
-
-@compiles(among, "postgresql")
-def _postgresql_among(element: among, compiler: Any, **options: Any) -> str:
-    column, listed = _parts(element, compiler, **options)
-    values = f'SELECT json_array_elements_text({listed}::json) COLLATE "C"'
-    # An array, which an index is asked for: rows would be joined.
-    return f"{column} = ANY (ARRAY({values}))"
-
-
-def _parts(element: among, compiler: Any, **options: Any) -> tuple[str, str]:
-    return compiler.process(element.column, **options), compiler.process(element.listed, **options)

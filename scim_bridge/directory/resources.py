@@ -311,7 +311,7 @@ class Resources(ScimStorage):
         parameters: ResponseParameters[Any],
         publisher: Publisher,
     ) -> str:
-        """The text of a row that `stored` or `insert` gave, where texts suffice."""
+        """The text of a row that `stored` gave, for parameters for which texts suffice."""
         (found,) = self._texts_of(kind_of(resource_type), [row], parameters, publisher)
         return found
 

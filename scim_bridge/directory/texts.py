@@ -22,13 +22,13 @@ from sqlalchemy import (
 )
 from sqlalchemy import cast as sql_cast
 
-from scim_bridge.directory import memberships, nesting, representation, versions
+from scim_bridge.directory import lists, memberships, nesting, representation, versions
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.documents import Document
 from scim_bridge.directory.entitlements import extension_of
 from scim_bridge.directory.expressions import joined
 from scim_bridge.directory.kinds import GROUP, USER, Kind
-from scim_bridge.directory.prepared import Prepared, among, as_list
+from scim_bridge.directory.prepared import Prepared
 from scim_bridge.directory.representation import Provisioning
 from scim_bridge.directory.tables import assignments, nestings
 from scim_bridge.directory.tables import groups as groups_table
@@ -245,7 +245,7 @@ def _members(database: Database, group_ids: Sequence[str], address: str) -> Mapp
     Their ids come as one text for each group: ten thousand rows would take longer.
     """
     with database.reading() as connection:
-        rows = _MEMBERS.rows(connection, ids=as_list(group_ids))
+        rows = _MEMBERS.rows(connection, ids=lists.as_value(group_ids))
     return {group_id: _people(listed, address) for group_id, listed in rows if listed}
 
 
@@ -273,7 +273,7 @@ def _members_statement() -> Prepared:
     )
     # A database joins the rows of an ordered subquery in its order.
     listed = select(joined(ordered.c.member_id)).scalar_subquery()
-    return Prepared(select(group.id, listed.label("listed")).where(among(group.id, "ids")))
+    return Prepared(select(group.id, listed.label("listed")).where(lists.among(group.id)))
 
 
 _MEMBERS = _members_statement()

@@ -3,16 +3,16 @@
 import pytest
 from sqlalchemy import bindparam, event, func, select
 
-from scim_bridge.directory import tables
+from scim_bridge.directory import lists, tables
 from scim_bridge.directory.database import Database
-from scim_bridge.directory.prepared import Prepared, among, as_list, run
+from scim_bridge.directory.prepared import Prepared, run
 from scim_bridge.directory.resources import Resources
 from scim_bridge.errors import DatabaseUnavailable
 from tests.directory.population import add_user
 
 NAMES = Prepared(
     select(tables.users.c.user_name)
-    .where(among(tables.users.c.user_name, "names"), tables.users.c.version >= bindparam("least"))
+    .where(lists.among(tables.users.c.user_name), tables.users.c.version >= bindparam("least"))
     .order_by(tables.users.c.user_name)
 )
 
@@ -25,9 +25,9 @@ def test_a_list_of_any_length_is_one_parameter(database: Database) -> None:
         add_user(directory, name)
     with database.reading() as connection:
         for asked in ([], names[1:3], names, [*names, *map(str, range(5_000))]):
-            rows = NAMES.rows(connection, names=as_list(asked), least=1)
+            rows = NAMES.rows(connection, ids=lists.as_value(asked), least=1)
             assert {name for (name,) in rows} == set(asked) & set(names)
-        assert NAMES.row(connection, names=as_list(names), least=2) is None
+        assert NAMES.row(connection, ids=lists.as_value(names), least=2) is None
 
 
 def test_whoever_listens_to_statements_hears_of_these(database: Database) -> None:
@@ -38,7 +38,7 @@ def test_whoever_listens_to_statements_hears_of_these(database: Database) -> Non
 
     event.listen(database.engine, "before_cursor_execute", note)
     with database.reading() as connection:
-        NAMES.rows(connection, names=as_list([]), least=1)
+        NAMES.rows(connection, ids=lists.as_value([]), least=1)
     event.remove(database.engine, "before_cursor_execute", note)
     assert any("user_name" in one for one in heard)
 
@@ -58,4 +58,4 @@ def test_a_connection_that_is_lost_is_told_and_replaced(database: Database) -> N
     with pytest.raises(DatabaseUnavailable):
         lose()
     with database.reading() as connection:
-        assert NAMES.rows(connection, names=as_list([]), least=1) == []
+        assert NAMES.rows(connection, ids=lists.as_value([]), least=1) == []
