@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, case, func, literal, or_, select, union
 
+from scim_bridge.directory.actor import CLIENT
 from scim_bridge.directory.audit import Action, canonical, folded
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.tables import audit, audit_personal, clients
 
 # Entries read in one go, so that no transaction stays open while somebody prints them.
 CHUNK = 500
-_CLIENT = "client:"
 _NO_NAMES: Mapping[str, str] = {}
 # The facts of a warning about a password and nothing else, in lower case.
 _PASSWORD_ALONE = tuple(
@@ -130,7 +130,7 @@ def warned(database: Database, *, since: float) -> tuple[Warned, ...]:
     Without those that are revoked, which send nothing more, and without passwords: a provider that
     sends one with everybody does as it must, and there is nothing to put right.
     """
-    live = select(literal(_CLIENT).concat(clients.c.name)).where(clients.c.revoked_at.is_(None))
+    live = select(literal(CLIENT).concat(clients.c.name)).where(clients.c.revoked_at.is_(None))
     nesting = func.sum(case((audit.c.outcome == "not applied", 1), else_=0))
     with database.reading() as connection:
         rows = connection.execute(
@@ -141,7 +141,7 @@ def warned(database: Database, *, since: float) -> tuple[Warned, ...]:
             .order_by(audit.c.actor)
         ).all()
     return tuple(
-        Warned(client=actor.removeprefix(_CLIENT), warnings=count, about_nesting=int(nested))
+        Warned(client=actor.removeprefix(CLIENT), warnings=count, about_nesting=int(nested))
         for actor, count, nested in rows
     )
 

@@ -16,7 +16,7 @@ from structlog.contextvars import bind_contextvars, reset_contextvars
 from werkzeug.datastructures import Headers, MultiDict
 from werkzeug.exceptions import HTTPException, NotFound
 
-from scim_bridge.directory.actor import Actor, acting
+from scim_bridge.directory.actor import CLIENT, Actor, acting
 from scim_bridge.directory.catalogue import Catalogue
 from scim_bridge.directory.resources import Resources
 from scim_bridge.scim.authentication import Authenticate, calling
@@ -145,7 +145,8 @@ class Server(ScimServer):
             contexts.enter_context(self._resources.reading())
         authorization = request.headers.get("Authorization")
         client = g.client = self._authenticated(authorization)
-        contexts.enter_context(acting(Actor(name=f"client:{client.name}", request_id=g.request_id)))
+        actor = Actor(name=f"{CLIENT}{client.name}", request_id=g.request_id)
+        contexts.enter_context(acting(actor))
         contexts.enter_context(calling(client, authorization))
         contexts.callback(reset_contextvars, **bind_contextvars(client=client.name))
 
