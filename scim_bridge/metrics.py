@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import get_args
 from wsgiref.simple_server import WSGIServer
 
 from flask import Flask, Response, g, request
@@ -19,7 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from scim_bridge.directory.database import Database
-from scim_bridge.directory.rulebook import FileStanding
+from scim_bridge.directory.rulebook import FileStanding, State
 from scim_bridge.errors import DatabaseUnavailable
 from scim_bridge.settings import Extraction
 from scim_bridge.sync.freshness import Freshness, drift_counts, freshness
@@ -172,7 +173,7 @@ def _rule_file(standing: FileStanding) -> Metric:
         "How the file of rules stands to the rules in force: 1 for what it is.",
         labels=["state"],
     )
-    for state in ("none", "missing", "broken", "changed", "applied"):
+    for state in get_args(State):
         found.add_metric([state], int(standing.state == state))
     return found
 
