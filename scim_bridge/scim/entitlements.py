@@ -21,7 +21,7 @@ from scim2_models.path import CompareOperator, Comparison, FilterNode, LogicalEx
 from scim_bridge.directory.catalogue import ARN, Catalogue
 from scim_bridge.directory.documents import grants_of
 from scim_bridge.directory.entitlements import NamedGrant, Stated
-from scim_bridge.plan.grants import AccountGrant
+from scim_bridge.plan.grants import AccountGrant, Grant
 from scim_bridge.plan.protection import Protection
 from scim_bridge.scim.credentials import Client
 from scim_bridge.scim.provider import GroupEntitlements, UserEntitlements
@@ -65,18 +65,20 @@ class EntitlementRules:
         self._refuse_protected(before)
 
     def _refuse_protected(self, grants: Iterable[NamedGrant]) -> None:
-        for named in grants:
-            if named.account in self._accounts:
-                raise ForbiddenException(
-                    detail=f"Account {named.account} is protected: no client may change who has "
-                    "access to it"
-                )
-            if self._protects_sets and named.permission_set:
-                self._refuse_protected_set(named)
+        for catalogue, some in self._by_catalogue(grants):
+            names = catalogue.permission_set_names() if self._protects_sets else {}
+            for named in some:
+                if named.account in self._accounts:
+                    raise ForbiddenException(
+                        detail=f"Account {named.account} is protected: no client may change who "
+                        "has access to it"
+                    )
+                if self._protects_sets and named.permission_set:
+                    self._refuse_protected_set(named, catalogue.grant(named), names)
 
-    def _refuse_protected_set(self, named: NamedGrant) -> None:
-        catalogue = self.catalogue.of(named)
-        names, grant = catalogue.permission_set_names(), catalogue.grant(named)
+    def _refuse_protected_set(
+        self, named: NamedGrant, grant: Grant | None, names: Mapping[str, str]
+    ) -> None:
         arn = grant.permission_set if isinstance(grant, AccountGrant) else None
         for name in (named.permission_set, arn and names.get(arn), arn):
             if name and self._sets.covers(name):
@@ -90,20 +92,24 @@ class EntitlementRules:
                 "next extraction. Name it by its name."
             )
 
+    def _by_catalogue(
+        self, grants: Iterable[NamedGrant]
+    ) -> Iterable[tuple[Catalogue, Collection[NamedGrant]]]:
+        """Grants by the catalogue of the target where they are to be given."""
+        found: dict[str, tuple[Catalogue, list[NamedGrant]]] = {}
+        for named in grants:
+            catalogue = self.catalogue.of(named)
+            found.setdefault(catalogue.target, (catalogue, []))[1].append(named)
+        return found.values()
+
     def _refuse_impossible(self, coming: Collection[NamedGrant]) -> None:
         if problems := [*_malformed(coming), *self._unknown(coming)]:
             raise InvalidValueException(detail="; ".join(dict.fromkeys(problems)))
 
     def _unknown(self, coming: Collection[NamedGrant]) -> Iterator[str]:
         """What a fresh catalogue does not show. Without one, anything may be there."""
-        by_target: dict[str, list[NamedGrant]] = {}
-        catalogues: dict[str, Catalogue] = {}
-        for named in coming:
-            catalogue = self.catalogue.of(named)
-            catalogues[catalogue.target] = catalogue
-            by_target.setdefault(catalogue.target, []).append(named)
-        for target, some in by_target.items():
-            yield from _unknown_there(catalogues[target], some)
+        for catalogue, some in self._by_catalogue(coming):
+            yield from _unknown_there(catalogue, some)
 
 
 def _unknown_there(catalogue: Catalogue, coming: Collection[NamedGrant]) -> Iterator[str]:
