@@ -212,7 +212,7 @@ class Handler(ScimHandler):
             if joining is not None and not _selects(parameters):
                 conditions = self.service.read_conditions(request)
                 version = self._carried(
-                    lambda: self._members_changed(resource_id, joining, conditions)
+                    lambda: self._change_members(resource_id, joining, conditions)
                 )
                 return self.service.silent_response(etag_of(version))
             patch_op = self.service.patch_of(resource_type, payload)
@@ -633,7 +633,7 @@ class Handler(ScimHandler):
             if after.replace(current) or stated is not None:
                 return self._rewrite_group(resource_type, current, after, apart.members, stated)
         if apart.members:
-            self._change_members(group_id, apart.members, _version(current), conditions)
+            self._change_members(group_id, apart.members, conditions)
         return self._current(resource_type, group_id)
 
     def _patch_members(
@@ -644,13 +644,11 @@ class Handler(ScimHandler):
         conditions: Conditions,
     ) -> Resource[Any]:
         """Change only who is in a group. It comes back with nothing but its version."""
-        version = self._members_changed(group_id, members, conditions)
+        version = self._change_members(group_id, members, conditions)
         meta = Meta(resource_type=resource_type.name, version=etag_of(version))
         return self.service.get_model(resource_type)(id=group_id, meta=meta)
 
-    def _members_changed(
-        self, group_id: str, members: MemberChanges, conditions: Conditions
-    ) -> int:
+    def _change_members(self, group_id: str, members: MemberChanges, conditions: Conditions) -> int:
         """Change who is in a group, of which nothing but its name has to be known."""
 
         def allow(group: Row[Any]) -> None:
@@ -663,22 +661,6 @@ class Handler(ScimHandler):
             remove=members.remove,
             replace=members.replace,
             allow=allow,
-        )
-
-    def _change_members(
-        self,
-        group_id: str,
-        members: MemberChanges,
-        version: str | None,
-        conditions: Conditions,
-    ) -> int:
-        # Rows that come and go do not depend on the version, unless the client says so.
-        return self.storage.change_members(
-            group_id,
-            add=members.add,
-            remove=members.remove,
-            replace=members.replace,
-            expected_version=version if conditions.if_match else None,
         )
 
     def _rewrite_group(
