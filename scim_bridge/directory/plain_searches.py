@@ -64,24 +64,16 @@ class PlainSearch:
         if position is None:
             rows = self._rows(connection, self.statements.first, count=most)
             return self._page(rows[: self.count], more_after=len(rows) == most, more_before=False)
-        start = read_position(position)
-        if start.forward:
-            rows = self._rows(connection, self.statements.after, id=start.id, count=most)
-            shown = rows[: self.count]
-            return self._page(
-                shown,
-                more_after=len(rows) == most,
-                more_before=bool(shown)
-                and self._number(connection, self.statements.any_before, shown[0].id) > 0,
-            )
-        rows = self._rows(connection, self.statements.before, id=start.id, count=most)
-        shown = rows[: self.count][::-1]
-        return self._page(
-            shown,
-            more_after=bool(shown)
-            and self._number(connection, self.statements.any_after, shown[-1].id) > 0,
-            more_before=len(rows) == most,
+        start, ask = read_position(position), self.statements
+        ahead, any_behind = (
+            (ask.after, ask.any_before) if start.forward else (ask.before, ask.any_after)
         )
+        rows = self._rows(connection, ahead, id=start.id, count=most)
+        shown, more_ahead = rows[: self.count], len(rows) == most
+        more_behind = bool(shown) and self._number(connection, any_behind, shown[0].id) > 0
+        if start.forward:
+            return self._page(shown, more_after=more_ahead, more_before=more_behind)
+        return self._page(shown[::-1], more_after=more_behind, more_before=more_ahead)
 
     @staticmethod
     def _page(rows: Sequence[Stored], *, more_after: bool, more_before: bool) -> Page:
