@@ -596,7 +596,6 @@ class Resources(ScimStorage):
         add: Sequence[str] = (),
         remove: Sequence[str] = (),
         replace: Sequence[str] | None = None,
-        expected_version: str | None = None,
         origin: str | None = None,
         allow: Callable[[Row[Any]], None] = _allowed,
     ) -> int:
@@ -609,12 +608,11 @@ class Resources(ScimStorage):
         whoever gave them; an id in both is removed. What `add` and `remove` cost does not depend on
         the size of the group. The write names whom `remove` names, members or not.
 
-        Raises `NotFoundException`, `PreconditionFailedException`, and `InvalidValueException` for a
-        member to add that is neither a live user nor a live group.
+        Raises `NotFoundException`, what `allow` raises, and `InvalidValueException` for a member to
+        add that is neither a live user nor a live group.
         """
         with self.database.transaction():
             row = self._row(GROUP, group_id, locked=True)
-            _expect(row, expected_version)
             allow(row)
             at = self._now()
             write = self._rewrite(

@@ -276,6 +276,17 @@ def test_a_version_that_has_gone_is_412(scim: Scim, what: str, method: str) -> N
     assert answer.status_code in (200, 204)
 
 
+def test_nobody_joins_a_group_of_another_version(scim: Scim, crew: list[str]) -> None:
+    """RFC 7644, section 3.14: also by a PATCH that does nothing else, which is read apart."""
+    path = f"/Groups/{scim.group('Crew')['id']}"
+    addition = {"op": "add", "path": "members", "value": entries(*crew)}
+    before = scim.get(path).json
+
+    for headers in ({"If-Match": 'W/"77"'}, {"If-None-Match": before["meta"]["version"]}):
+        assert_error(scim.patch(path, addition, headers=headers), 412)
+    assert scim.get(path).json == before
+
+
 def test_a_change_of_members_is_another_version(scim: Scim, crew: list[str]) -> None:
     """Of the group, and of the user, who shows its groups."""
     group = scim.group("Crew")
