@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Row, insert, select, update
 from scim_bridge.directory.catalogue import Resolve, columns
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.entitlements import NamedGrant, Stated
-from scim_bridge.directory.memberships import RULE, chunks
+from scim_bridge.directory.memberships import RULE, about, chunks
 from scim_bridge.directory.tables import assignments
 from scim_bridge.plan.grants import AccountGrant, ApplicationGrant, Grant
 from scim_bridge.plan.state import Kind
@@ -162,12 +162,7 @@ def by_rules(database: Database, user_ids: Sequence[str] | None = None) -> Itera
     query = select(assignments).where(
         CURRENT, _columns.kind == "user", _columns.origin.startswith(RULE)
     )
-    some = (
-        [query]
-        if user_ids is None
-        else [query.where(_columns.resource_id.in_(chunk)) for chunk in chunks(user_ids)]
-    )
-    for each in some:
+    for each in about(query, _columns.resource_id, user_ids):
         for row in database.connection.execute(each):
             yield Given(
                 member=row.resource_id, named=_named(row), rule=row.origin.removeprefix(RULE)

@@ -6,13 +6,14 @@ and costs what the set costs, whatever the size of the group.
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
     ColumnElement,
     Float,
     FromClause,
     Insert,
+    Select,
     Table,
     Text,
     bindparam,
@@ -221,12 +222,7 @@ def by_rules(database: Database, member_ids: Sequence[str] | None = None) -> Ite
     query = select(_columns.group_id, _columns.member_id, _columns.origin).where(
         CURRENT, _columns.origin.startswith(RULE)
     )
-    some = (
-        [query]
-        if member_ids is None
-        else [query.where(_columns.member_id.in_(chunk)) for chunk in chunks(member_ids)]
-    )
-    for each in some:
+    for each in about(query, _columns.member_id, member_ids):
         for group, member, origin in database.connection.execute(each):
             yield Given(group=group, member=member, rule=origin.removeprefix(RULE))
 
@@ -394,6 +390,15 @@ def _end(
         )
         # In the order in which they came: PostgreSQL returns them in any.
         return list(dict.fromkeys(one for _, one in sorted(map(tuple, ended))))
+
+
+def about(
+    query: Select[Any], column: ColumnElement[str], ids: Sequence[str] | None
+) -> Sequence[Select[Any]]:
+    """A query about these ids, in queries short enough. None: about all."""
+    if ids is None:
+        return [query]
+    return [query.where(column.in_(chunk)) for chunk in chunks(ids)]
 
 
 def chunks(values: Iterable[_T]) -> Iterator[list[_T]]:
