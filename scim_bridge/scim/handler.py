@@ -52,7 +52,7 @@ from scim_bridge.scim.dialect import Rule
 from scim_bridge.scim.entitlements import named_for_removal
 from scim_bridge.scim.members import MemberChanges, plain_additions, taken_apart
 from scim_bridge.scim.provider import Group, Member, User
-from scim_bridge.scim.service import Service
+from scim_bridge.scim.service import Service, selects
 from scim_bridge.scim.text_answers import Addresses, TextResponse
 
 T = TypeVar("T")
@@ -209,7 +209,7 @@ class Handler(ScimHandler):
             parameters = self.service.read_response_parameters(resource_type, request.query)
             payload = self.service.decode_body(request.body, request.header("Content-Type"))
             joining = plain_additions(payload) if _is_group(resource_type) else None
-            if joining is not None and not _selects(parameters):
+            if joining is not None and not selects(parameters):
                 conditions = self.service.read_conditions(request)
                 version = self._carried(
                     lambda: self._change_members(resource_id, joining, conditions)
@@ -768,11 +768,6 @@ def _patched_grants(
     if set(grants) == set(grants_of(before)) and not named:
         return None
     return Stated(grants=grants, named=named)
-
-
-def _selects(parameters: ResponseParameters[Any]) -> bool:
-    """Whether a client says which attributes it wants back."""
-    return bool(parameters.attributes or parameters.excluded_attributes)
 
 
 def _is_group(resource_type: ResourceType) -> bool:

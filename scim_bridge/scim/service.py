@@ -325,7 +325,7 @@ class Service(Protocol):
         """Answer a PATCH: 200 with a user, 204 for a group unless attributes were asked for."""
         if isinstance(resource, User):
             return self.replacement_response(base_url, resource, response_parameters)
-        if response_parameters.attributes or response_parameters.excluded_attributes:
+        if selects(response_parameters):
             return super().patch_response(base_url, resource, response_parameters)
         return self.silent_response(resource.meta.version if resource.meta else None)
 
@@ -422,6 +422,11 @@ class Service(Protocol):
         if isinstance(exception, InvalidToken):
             return f'{challenge}, error="invalid_token"'
         return challenge
+
+
+def selects(parameters: ResponseParameters[Any]) -> bool:
+    """Whether a client says which attributes it wants back."""
+    return bool(parameters.attributes or parameters.excluded_attributes)
 
 
 def _states_group(model: type[BaseModel], scim_ctx: Context) -> bool:
