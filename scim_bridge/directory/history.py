@@ -7,7 +7,7 @@ a group changed has no row of its own: the membership's row tells of it.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import JSON, bindparam, insert, select
+from sqlalchemy import insert, select
 
 from scim_bridge.directory import actor
 from scim_bridge.directory.database import Database
@@ -48,17 +48,8 @@ def record(database: Database, write: Write, *, at: float) -> None:
         )
 
 
-# Made once, since every write says it. Where there is no document, there is no JSON null either.
-_DOCUMENT = JSON(none_as_null=True)
-_RECORD = insert(history).values(
-    {
-        column.name: bindparam(
-            column.name, type_=_DOCUMENT if column.name in ("before", "after") else column.type
-        )
-        for column in history.c
-        if column.name != "id"
-    }
-)
+# Made once, since every write says it.
+_RECORD = insert(history)
 
 
 def versions(

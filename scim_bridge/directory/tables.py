@@ -195,9 +195,9 @@ history = Table(
     Column("at", Float, nullable=False),
     Column("actor", Text, nullable=False),
     Column("request_id", Text),
-    # None before the first version, None after a deletion.
-    Column("before", Document),
-    Column("after", Document),
+    # NULL before the first version, NULL after a deletion.
+    Column("before", JSON(none_as_null=True)),
+    Column("after", JSON(none_as_null=True)),
     Index("ix_history_resource", "kind", "resource_id", "version"),
 )
 
