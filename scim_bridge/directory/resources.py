@@ -377,11 +377,14 @@ class Resources(ScimStorage):
         """The live user of a name, or else the one deleted last."""
         with self.database.reading() as connection:
             row = connection.execute(
-                _STORED_USER.where(users.c.user_name_folded == folded(user_name))
+                versions.rows(users)
+                .where(users.c.user_name_folded == folded(user_name))
                 .order_by(users.c.deleted_at.is_not(None), users.c.deleted_at.desc())
                 .limit(1)
             ).first()
-            return None if row is None else StoredUser(**row._mapping)
+        if row is None:
+            return None
+        return StoredUser(**{each.name: getattr(row, each.name) for each in fields(StoredUser)})
 
     def _row(self, kind: Kind, resource_id: str | None, *, locked: bool = False) -> Row[Any]:
         query = (_LOCKED if locked else _LIVE)[kind]
@@ -1118,14 +1121,6 @@ _NEXT = {
     .values(version=kind.table.c.version + 1)
     for kind in (USER, GROUP)
 }
-
-
-_STORED_USER = versions.rows(users).with_only_columns(
-    *(
-        versions.shown(users).label("version") if each.name == "version" else users.c[each.name]
-        for each in fields(StoredUser)
-    )
-)
 
 
 def _stored_statement(kind: Kind) -> Prepared:
