@@ -422,6 +422,7 @@ class Attempts:
                     "change": "UpdateUser",
                     "attributes": ["emails"],
                     "why": "the address is needed by somebody else; its holder has left",
+                    **self.recorder.where,
                 },
                 target_request_id=done.request_id,
             )

@@ -49,7 +49,7 @@ from scim_bridge.directory.write import Write
 from scim_bridge.errors import BridgeError, Missing, TargetError, TryLater
 from scim_bridge.identity_center.sso_admin import SsoAdmin
 from scim_bridge.plan.session_policy import UnreadablePolicy, with_denial
-from scim_bridge.sync import TARGET
+from scim_bridge.sync import TARGET, at_which
 from scim_bridge.sync.pause import paused
 
 log = structlog.get_logger(__name__)
@@ -178,6 +178,7 @@ class Cuts:
                 "sessions may live until": _moment(ends),
                 "cut at once": self.wanted,
                 "permission sets": len(found.sessions),
+                **at_which(self.target),
             },
         )
         principal = self._principal(user_id)
@@ -416,7 +417,11 @@ class Cuts:
             kind="user",
             resource_id=str(row.person),
             outcome=outcome,
-            facts={"permission set": row.permission_set, "until": _moment(row.until)},
+            facts={
+                "permission set": row.permission_set,
+                "until": _moment(row.until),
+                **at_which(self.target),
+            },
         )
 
 

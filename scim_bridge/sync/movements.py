@@ -15,6 +15,7 @@ from scim_bridge.directory import history, tables
 from scim_bridge.directory.audit import Action
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.trail import Entry, trail
+from scim_bridge.sync import is_of_first
 from scim_bridge.sync.holdings import Holding
 from scim_bridge.sync.offboarding import (
     BEFOREHAND,
@@ -236,6 +237,7 @@ def _call(
     for entry in entries:
         is_it = (
             entry.action == Action.CALL
+            and is_of_first(entry.facts)
             and entry.outcome in ("ok", "gone")
             and entry.facts.get("change") in changes
             and entry.related_id == group
