@@ -280,6 +280,7 @@ def test_who_is_there_already_is_taken_over_if_told_so_and_the_address_agrees(
     assert (stock.user("ada").title, stock.user("bob").title) == ("Countess", None)
     [left] = waiting(front.bridge.database, "crm")
     assert (left.name, left.state) == ("bob@example.com", "failed")
+    assert str(left.last_error).startswith("crm already has a user")
 
 
 def test_what_was_changed_there_by_hand_is_found_and_put_right(
