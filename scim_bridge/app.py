@@ -200,8 +200,8 @@ class Bridge:
             found += [at_target(cause, one.name) for cause in self._causes_at(one)]
         for feed in self.feeds:
             found += not_told(feed.name, feed_standing(self.database, feed.name))
-        expires = self.settings.identity_center.bearer_token_expires
-        return [*found, *ending_tokens(self.database, expires, today=today)]
+        expiries = {one.name: one.settings.bearer_token_expires for one in self.targets}
+        return [*found, *ending_tokens(self.database, expiries, today=today)]
 
     def _causes_at(self, one: Target) -> Sequence[Cause]:
         read = freshness(self.database, self.settings.extraction, one.name)

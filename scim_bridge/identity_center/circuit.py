@@ -79,7 +79,7 @@ class Circuit:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         whose: str = "Identity Center",
     ) -> None:
-        self._whose = whose
+        self.whose = whose
         self.on_change = on_change
         self.works_elsewhere = works_elsewhere
         self._clock = clock
@@ -175,7 +175,7 @@ class Circuit:
 
     def _refuse_if_closed(self) -> None:
         if self.state != "closed" and (self._probing or self._clock() < self._probe_at):
-            raise CircuitOpen(f"{self._whose} is not asked at present: {self.cause}")
+            raise CircuitOpen(f"{self.whose} is not asked at present: {self.cause}")
 
     def _admit(self) -> bool:
         """Let a call through, or not. True: it is the probe."""

@@ -129,8 +129,8 @@ class Pacer:
     def _refuse_if_late(self, pause: float, *, deadline: float | None) -> None:
         if deadline is not None and self._clock() + pause > deadline:
             raise Throttled(
-                f"no call could be sent in time: the bridge sends Identity Center {self.rate:g} "
-                f"calls a second, and others wait",
+                f"no call could be sent in time: the bridge sends {self.rate:g} calls a second "
+                "there, and others wait",
                 retry_after=pause,
             )
 

@@ -65,6 +65,8 @@ class Transport:
         self._pacer = pacer
         self._circuit = circuit
         self._clock = clock
+        self._called = f"called {circuit.whose}"
+        self._unanswered = f"no answer of {circuit.whose}"
         self._thread = threading.local()
         # Seconds that this machine's clock was ahead of the last answer's, also of a refusal.
         self.ahead: float | None = None
@@ -120,7 +122,7 @@ class Transport:
         answer = self._exchanged(call, auth, ends=ends)
         error = self._door.failure(call, answer)
         log.info(
-            "called Identity Center",
+            self._called,
             door=self._door.name,
             operation=call.operation,
             status=answer.status,
@@ -139,7 +141,7 @@ class Transport:
             except requests.RequestException as error:
                 lost = _lost(call, error, setting=self._door.setting, late=deadline.passed)
                 log.warning(
-                    "no answer of Identity Center",
+                    self._unanswered,
                     door=self._door.name,
                     operation=call.operation,
                     reason=lost.detail,

@@ -109,6 +109,8 @@ def read(path: Path | None, environ: Mapping[str, str]) -> Loaded:
     if problems:
         raise SettingsError(problems)
     made = replace(_settings(sections), authorities=authorities)
+    if clashing := [*_clashing(made, given)]:
+        raise SettingsError(clashing)
     settings = _anchored(made, file, given)
     return Loaded(settings=settings, file=file, origins=_origins(schemas, file, given))
 
@@ -309,6 +311,16 @@ def _settings(sections: Mapping[str, Mapping[str, Any]]) -> Settings:
 
 def _without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name != key}
+
+
+def _clashing(settings: Settings, given: Given) -> Iterator[SettingProblem]:
+    """What each section allows, and two of them not together."""
+    if settings.source.enabled and settings.identity_center.filter is not None:
+        yield SettingProblem(
+            where=given["identity_center", "filter"].where,
+            what="cannot be set together with source.enabled: it would disable people at their "
+            "source; give the filter to those that follow it",
+        )
 
 
 def _anchored(settings: Settings, file: Path | None, given: Given) -> Settings:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from scim_bridge.directory.audit import Action, record
 from scim_bridge.directory.database import Database
 from scim_bridge.plan.grants import AccessChange, AccountGrant, Grant, is_revocation
+from scim_bridge.sync import at_which
 from scim_bridge.sync.grants import Grants, Holder, Operation, columns, to_text
 from scim_bridge.sync.held import HeldLosses
 from scim_bridge.sync.marks import Key
@@ -118,7 +119,11 @@ class AccessRecorder:
             kind=key.kind,
             resource_id=key.id,
             outcome=outcome,
-            facts={"change": _CALLS[operation, isinstance(grant, AccountGrant)], **named(grant)},
+            facts={
+                "change": _CALLS[operation, isinstance(grant, AccountGrant)],
+                **named(grant),
+                **at_which(self.grants.target),
+            },
             personal=personal,
             target_request_id=request_id,
         )

@@ -30,6 +30,7 @@ from scim_bridge.identity_center.payloads import MANAGER, nested
 from scim_bridge.plan.matching import Clash, Match, Matching, Stranger, Trait, match
 from scim_bridge.plan.protection import Protection
 from scim_bridge.plan.state import Attributes, Kind, Principal, TakeAway
+from scim_bridge.sync import at_which
 from scim_bridge.sync.entitled import Entitlements
 from scim_bridge.sync.grants import to_text
 from scim_bridge.sync.marks import Intent, Key, Marks
@@ -296,7 +297,7 @@ class Adoption:
             action=Action.ADOPTED,
             kind=key.kind,
             resource_id=key.id,
-            facts={"targetId": seen.id, "by": list(by)},
+            facts={"targetId": seen.id, "by": list(by), **at_which(self.target)},
         )
 
     # -- Access ---------------------------------------------------------
@@ -360,7 +361,7 @@ class Adoption:
                 action=Action.ADOPTED,
                 kind=key.kind,
                 resource_id=key.id,
-                facts={"assignment": to_text(grant)},
+                facts={"assignment": to_text(grant), **at_which(self.target)},
             )
         new = held - self.entitlements.wanted(key).grants
         begin_grants(self.database, key.kind, key.id, new, origin=self.origin)

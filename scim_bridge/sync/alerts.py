@@ -18,6 +18,7 @@ from scim_bridge.directory.locks import turn
 from scim_bridge.directory.tables import alerts, client_tokens, clients
 from scim_bridge.errors import NotSent
 from scim_bridge.settings import Alerts as AlertSettings
+from scim_bridge.sync import TARGET
 from scim_bridge.sync.feed import FeedStanding
 from scim_bridge.sync.overview import Overview
 
@@ -99,18 +100,19 @@ def at_target(cause: Cause, target: str) -> Cause:
 
 
 def ending_tokens(
-    database: Database, bearer_token_expires: str | None, *, today: date
+    database: Database, expiries: Mapping[str, str | None], *, today: date
 ) -> Iterator[Cause]:
-    """The tokens that end soon, or have ended: Identity Center's, and those of clients.
+    """The tokens that end soon, or have ended: those of the targets, by name, and of clients.
 
     Of a client, the one that ends last counts: an overlap is no reason to worry.
     """
-    if bearer_token_expires is not None:
-        end = date.fromisoformat(bearer_token_expires)
+    for target, expires in expiries.items():
+        end = date.max if expires is None else date.fromisoformat(expires)
         if (end - today).days <= TOKEN_DAYS:
+            whose = "Identity Center" if target == TARGET else target
             yield Cause(
-                id=f"token:identity-center:{end}",
-                text=f"the access token of Identity Center ends on {end}: make a new one in the "
+                id=f"token:{target}:{end}",
+                text=f"the access token of {whose} ends on {end}: make a new one in the "
                 "console under Settings, Automatic provisioning",
             )
     for name, ends_at in _ending_clients(database):

@@ -309,7 +309,7 @@ class Attempts:
             busy = holder is not None and self._has_pending_change(holder)
         if busy:
             raise TryLater(
-                f"Identity Center has {what} whose own change is on its way", status=409
+                f"{self._place} has {what} whose own change is on its way", status=409
             ) from error
         if earlier is not None and isinstance(change, CreateUser | CreateGroup):
             if owner is None:
@@ -329,7 +329,7 @@ class Attempts:
         return Declined(
             change=change,
             error=Conflict(
-                f"Identity Center already has {what} (id {principal.id}), {whose}. Take "
+                f"{self._place} already has {what} (id {principal.id}), {whose}. Take "
                 "it over with scim-bridge adopt, rename or delete it there, or push another value.",
                 status=409,
                 request_id=error.request_id,
@@ -379,14 +379,14 @@ class Attempts:
             if self._has_pending_change(holder):
                 self._free_ahead(holder, target_id, folded(email), deadline)
                 raise TryLater(
-                    "the e-mail address is held at Identity Center by somebody whose own change "
+                    f"the e-mail address is held at {self._place} by somebody whose own change "
                     "is on its way",
                     status=409,
                 ) from error
         return Declined(
             change=change,
             error=Conflict(
-                "Identity Center says that a value is taken: userName, e-mail address or "
+                f"{self._place} says that a value is taken: userName, e-mail address or "
                 f"externalId ({error.detail})",
                 status=409,
                 request_id=error.request_id,
@@ -400,7 +400,7 @@ class Attempts:
             self._clear_email(holder, target_id, deadline)
             return self._call(change, deadline)
         except Refused as error:
-            return self._refused(change, _still_held(error))
+            return self._refused(change, _still_held(error, self._place))
 
     def _clear_email(self, holder: Key, target_id: str, deadline: float) -> None:
         """Free the address of somebody who has no use for it."""
@@ -422,6 +422,7 @@ class Attempts:
                     "change": "UpdateUser",
                     "attributes": ["emails"],
                     "why": "the address is needed by somebody else; its holder has left",
+                    **self.recorder.where,
                 },
                 target_request_id=done.request_id,
             )
@@ -474,6 +475,11 @@ class Attempts:
             )
             return connection.scalar(query) is not None
 
+    @property
+    def _place(self) -> str:
+        """What the target is called in messages."""
+        return self.center.circuit.whose
+
     def _has_pending_change(self, key: Key) -> bool:
         with self.database.reading():
             mark = self.marks.find(key)
@@ -488,7 +494,7 @@ class Attempts:
                 return self._member_missing(change, error, deadline)
             case CreateUser() | CreateGroup():
                 raise Unavailable(
-                    f"Identity Center answered 404 to a creation: {error.detail}", status=404
+                    f"{self._place} answered 404 to a creation: {error.detail}", status=404
                 ) from error
             case UpdateGroup() | DeleteGroup():
                 found = self.center.group(change.principal, deadline=deadline)
@@ -499,7 +505,7 @@ class Attempts:
                 assert_never(change)
         if found is None:
             return Gone(change=change)
-        raise _not_yet(error) from error
+        raise _not_yet(error, self._place) from error
 
     def _member_missing(
         self, change: AddMembers | RemoveMembers, error: Missing, deadline: float
@@ -511,7 +517,7 @@ class Attempts:
             member for member in change.members if self.center.user(member, **haste) is None
         )
         if not gone:
-            raise _not_yet(error) from error
+            raise _not_yet(error, self._place) from error
         return MembersGone(change=change, members=gone)
 
 
@@ -523,9 +529,9 @@ def _name_is_taken(kind: Kind) -> Conflict:
     return Conflict(f"there is a {kind} of this name already", status=409)
 
 
-def _not_yet(error: Missing) -> TryLater:
+def _not_yet(error: Missing, place: str) -> TryLater:
     return TryLater(
-        f"Identity Center does not know yet what it shows: {error.detail}",
+        f"{place} does not know yet what it shows: {error.detail}",
         status=error.status,
         request_id=error.request_id,
     )
@@ -541,9 +547,9 @@ def _also(refused: StillThere, why_not: str, *, denied: str | None = None) -> St
     )
 
 
-def _still_held(error: Refused) -> Conflict:
+def _still_held(error: Refused, place: str) -> Conflict:
     return Conflict(
-        "the e-mail address is held at Identity Center by somebody who has left, and could not be "
+        f"the e-mail address is held at {place} by somebody who has left, and could not be "
         f"freed: {error.detail}",
         status=409,
         request_id=error.request_id,

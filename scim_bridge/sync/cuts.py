@@ -5,7 +5,6 @@ session begun before may live. Without the setting, it is only written down unti
 """
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,10 +45,11 @@ from scim_bridge.directory.tables import (
     users,
 )
 from scim_bridge.directory.write import Write
-from scim_bridge.errors import BridgeError, Missing, TargetError, TryLater
+from scim_bridge.errors import Missing, TargetError, TryLater
 from scim_bridge.identity_center.sso_admin import SsoAdmin
 from scim_bridge.plan.session_policy import UnreadablePolicy, with_denial
-from scim_bridge.sync import TARGET
+from scim_bridge.sync import TARGET, at_which
+from scim_bridge.sync.beside import Beside
 from scim_bridge.sync.pause import paused
 
 log = structlog.get_logger(__name__)
@@ -66,8 +66,6 @@ LOOK_EVERY = 1.0
 TRY_AGAIN_AFTER = 30.0
 PROVISIONED_WITHIN = 60.0
 POLL_EVERY = 0.5
-# How long is waited at the end for a policy that is being written, in seconds.
-END_WITHIN = 5.0
 
 _cuts = session_cuts.c
 
@@ -152,8 +150,7 @@ class Cuts:
         self._next_look = 0.0
         # When a permission set whose policy could not be written is tried again.
         self._not_before: dict[str, float] = {}
-        self._thread: threading.Thread | None = None
-        self._stopping = threading.Event()
+        self._beside = Beside("cutting of sessions", self._bring_all, target=target)
 
     # -- In the write's transaction ------------------------------------
 
@@ -178,6 +175,7 @@ class Cuts:
                 "sessions may live until": _moment(ends),
                 "cut at once": self.wanted,
                 "permission sets": len(found.sessions),
+                **at_which(self.target),
             },
         )
         principal = self._principal(user_id)
@@ -230,37 +228,26 @@ class Cuts:
 
     def look(self) -> None:
         """Begin with what is due, in the background. Called as often as one likes."""
-        busy = self._thread is not None and self._thread.is_alive()
-        if busy or self.clock() < self._next_look:
+        if self._beside.is_under_way or self.clock() < self._next_look:
             return
         self._next_look = self.clock() + LOOK_EVERY
-        if self._due():
-            self._thread = threading.Thread(target=self._bring_all, name="cuts", daemon=True)
-            self._thread.start()
+        self._beside.begin(self._due)
 
     def stop(self) -> None:
         """Wait for the policy that is being written; what is left is done by the next run."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(END_WITHIN)
+        self._beside.stop()
 
     def bring(self) -> None:
         """Put denials in and take them out, where that is due. One process at a time does it."""
         with turn(self.database, self._lock, LOCK_SECONDS) as is_ours:
             for permission_set in self._due() if is_ours else ():
-                if not self._stopping.is_set():
+                if not self._beside.stopping.is_set():
                     locks.keep(self.database, self._lock, LOCK_SECONDS)
                     self._bring(permission_set)
 
     def _bring_all(self) -> None:
-        try:
-            with acting(BRIDGE):
-                self.bring()
-        except BridgeError as error:
-            log.warning("sessions could not be cut", reason=str(error))
-        except Exception:
-            # The next look may end better.
-            log.exception("sessions could not be cut")
+        with acting(BRIDGE):
+            self.bring()
 
     def _due(self) -> Sequence[str]:
         """The permission sets whose policy is not as it should be. None while all is paused."""
@@ -416,7 +403,11 @@ class Cuts:
             kind="user",
             resource_id=str(row.person),
             outcome=outcome,
-            facts={"permission set": row.permission_set, "until": _moment(row.until)},
+            facts={
+                "permission set": row.permission_set,
+                "until": _moment(row.until),
+                **at_which(self.target),
+            },
         )
 
 

@@ -7,6 +7,7 @@ from scim_bridge.directory.database import Database
 from scim_bridge.directory.resources import Resources
 from scim_bridge.errors import OperatorError
 from scim_bridge.plan.state import TakeAway
+from scim_bridge.sync import at_which
 from scim_bridge.sync.access_intents import Entitling
 from scim_bridge.sync.audience import EVERYBODY, Audience
 from scim_bridge.sync.held import HeldLosses, Loss
@@ -158,6 +159,6 @@ class Decisions:
             resource_id=loss.person,
             related_id=loss.group or None,
             outcome="ok" if why is None else "still held",
-            facts={"set": loss.set_id, "category": loss.category},
+            facts={"set": loss.set_id, "category": loss.category, **at_which(self.marks.target)},
             personal=None if why is None else {"detail": why},
         )

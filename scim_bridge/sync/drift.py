@@ -24,6 +24,7 @@ from scim_bridge.plan.drift import (
 )
 from scim_bridge.plan.grants import Grant
 from scim_bridge.plan.state import NOTHING, Attributes, Kind, TakeAway
+from scim_bridge.sync import at_which
 from scim_bridge.sync.acceptance import Acceptance
 from scim_bridge.sync.entitled import Entitlements
 from scim_bridge.sync.extraction import ExtractionKind
@@ -539,7 +540,7 @@ class Drift:
     ) -> None:
         kind: Kind = difference.kind
         resource, related = difference.id, None
-        facts: dict[str, Any] = {"what": difference.what}
+        facts: dict[str, Any] = {"what": difference.what, **at_which(self.target)}
         if difference.attributes:
             facts["attributes"] = list(difference.attributes)
         if difference.what in ("member-added", "member-removed"):

@@ -5,7 +5,6 @@ a crash repeats the last one and loses none; while an event is not taken, those 
 """
 
 import random
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,7 +15,8 @@ from sqlalchemy import select, update
 from scim_bridge.directory import locks
 from scim_bridge.directory.database import Database, insert_or, now
 from scim_bridge.directory.tables import feeds
-from scim_bridge.errors import BridgeError, NotSent
+from scim_bridge.errors import NotSent
+from scim_bridge.sync.beside import Beside
 from scim_bridge.sync.events import Event, Place, count_after, events_after, last_place
 
 log = structlog.get_logger(__name__)
@@ -27,8 +27,6 @@ TOGETHER = 100
 TURN_SECONDS = 180.0
 # The longest pause between two tries, in seconds.
 PAUSE = 60.0
-# How long is waited at the end for an event that is being sent, in seconds.
-END_WITHIN = 5.0
 
 
 class Told(Protocol):
@@ -76,33 +74,17 @@ class Feed:
         self.told = told
         self.jitter = jitter
         self._lock = f"feed:{name}"
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._beside = Beside("feed", self.tell, connector=name)
 
     # -- Beside the deliveries ------------------------------------------
 
     def look(self) -> None:
         """Begin to tell what has yet to be told. Returns at once."""
-        if self._stopping.is_set() or (self._thread is not None and self._thread.is_alive()):
-            return
-        if self._is_due():
-            self._thread = threading.Thread(target=self._tell, name=self._lock, daemon=True)
-            self._thread.start()
+        self._beside.begin(self._is_due)
 
     def stop(self) -> None:
         """Wait for the event that is being sent; the next run goes on after it."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(END_WITHIN)
-
-    def _tell(self) -> None:
-        try:
-            self.tell()
-        except BridgeError as error:
-            log.warning("feed interrupted", connector=self.name, reason=str(error))
-        except Exception:
-            # A defect here must stop neither deliveries nor the next try.
-            log.exception("feed failed", connector=self.name)
+        self._beside.stop()
 
     def _is_due(self) -> bool:
         self._begin()
@@ -127,7 +109,7 @@ class Feed:
         locks.keep(self.database, self._lock, TURN_SECONDS)
         count = 0
         for event in events_after(self.database, place, limit=TOGETHER):
-            if self._stopping.is_set() or not self._send(event):
+            if self._beside.stopping.is_set() or not self._send(event):
                 return 0
             count += 1
         return count

@@ -33,6 +33,7 @@ from scim_bridge.plan.brake import (
     judge,
 )
 from scim_bridge.settings import Safety
+from scim_bridge.sync import at_which
 from scim_bridge.sync.audience import EVERYBODY, Audience
 from scim_bridge.sync.marks import Key
 
@@ -262,7 +263,7 @@ class HeldLosses:
                 resource_id=person,
                 related_id=group or None,
                 outcome="held",
-                facts={"set": set_id, "category": category},
+                facts={"set": set_id, "category": category, **at_which(self.target)},
             )
 
     def _open_set(self, category: Category) -> str:

@@ -15,6 +15,7 @@ from scim_bridge.directory import history, tables
 from scim_bridge.directory.audit import Action
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.trail import Entry, trail
+from scim_bridge.sync import is_of_first
 from scim_bridge.sync.holdings import Holding
 from scim_bridge.sync.offboarding import (
     BEFOREHAND,
@@ -236,6 +237,7 @@ def _call(
     for entry in entries:
         is_it = (
             entry.action == Action.CALL
+            and is_of_first(entry.facts)
             and entry.outcome in ("ok", "gone")
             and entry.facts.get("change") in changes
             and entry.related_id == group
@@ -258,8 +260,9 @@ class _Names:
 
     people: Mapping[str, str]
     groups: Mapping[str, str]
-    # Of permission sets and applications: the name by the ARN.
+    # Of permission sets and applications: the name by the ARN, and the reverse.
     granted: Mapping[str, str]
+    arns: Mapping[str, str]
 
     @classmethod
     def read(cls, database: Database) -> "_Names":
@@ -267,13 +270,12 @@ class _Names:
             return {row[0]: row[1] for row in database.connection.execute(select(key, name))}
 
         sets, applications = tables.permission_sets.c, tables.applications.c
+        granted = {**named(sets.arn, sets.name), **named(applications.arn, applications.name)}
         return cls(
             people=named(tables.users.c.id, tables.users.c.user_name),
             groups=named(tables.groups.c.id, tables.groups.c.display_name),
-            granted={
-                **named(sets.arn, sets.name),
-                **named(applications.arn, applications.name),
-            },
+            granted=granted,
+            arns={name: arn for arn, name in granted.items()},
         )
 
     def thing(self, entry: Entry) -> str:
@@ -286,8 +288,7 @@ class _Names:
     def grant(self, facts: Mapping[str, Any]) -> tuple[str, str]:
         """What an entitlement grants, by ARN as far as it is known."""
         account, what = _entitled(facts)
-        arns = {name: arn for arn, name in self.granted.items()}
-        return account, arns.get(what, what)
+        return account, self.arns.get(what, what)
 
 
 def _entitled(facts: Mapping[str, Any]) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from scim_bridge.directory.audit import Action
 from scim_bridge.directory.database import Database
 from scim_bridge.directory.takeover import SOURCE
 from scim_bridge.directory.trail import Entry, trail
-from scim_bridge.sync import TARGET
+from scim_bridge.sync import TARGET, is_of_first
 from scim_bridge.sync.cuts import sessions_until
 from scim_bridge.sync.holdings import BY_HAND, STILL_THERE, Holding, holdings
 from scim_bridge.sync.outstanding import Outstanding, OutstandingLosses, Standing
@@ -337,6 +337,8 @@ class _Leaver:
     def _taken_by(self, entry: Entry) -> _Key | None:
         """What the call of an entry took away, if it took something."""
         if entry.action != Action.CALL or entry.resource_id != self.left.person:
+            return None
+        if not is_of_first(entry.facts):
             return None
         match entry.facts.get("change"):
             case "DisableUser":

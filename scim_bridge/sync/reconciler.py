@@ -186,7 +186,7 @@ class Reconciler:
         done = sorted({type(change).__name__ for change in changes})
         raise Unsettled(
             f"something still differed after {MOST_ROUNDS} rounds, the last of {', '.join(done)}: "
-            "Identity Center takes it and shows something else, or writes keep coming"
+            f"{self.center.circuit.whose} takes it and shows something else, or writes keep coming"
         )
 
     # -- Planning and doing ---------------------------------------------

@@ -22,6 +22,7 @@ from scim_bridge.plan.changes import (
     subject,
 )
 from scim_bridge.plan.state import NOTHING, Attributes, Principal
+from scim_bridge.sync import at_which
 from scim_bridge.sync.held import HeldLosses
 from scim_bridge.sync.marks import Intent, Key, Marks
 from scim_bridge.sync.neighbours import groups_of, reports_of
@@ -99,6 +100,8 @@ class Recorder:
         self.marks = marks
         self.observations = observations
         self.held = held
+        # A call at one target is no evidence of another.
+        self.where = at_which(marks.target)
 
     def write(self, ending: Ending) -> None:
         """Write down one ending."""
@@ -260,7 +263,11 @@ class Recorder:
             action=Action.LINK,
             kind=key.kind,
             resource_id=key.id,
-            facts={"targetId": principal.id, "why": "created by a call whose answer was lost"},
+            facts={
+                "targetId": principal.id,
+                "why": "created by a call whose answer was lost",
+                **self.where,
+            },
         )
         self._linked(key)
 
@@ -287,7 +294,7 @@ class Recorder:
             kind=key.kind,
             resource_id=key.id,
             related_id=ending.earlier.id,
-            facts={"targetId": ending.principal.id},
+            facts={"targetId": ending.principal.id, **self.where},
         )
         self._linked(key)
 
@@ -306,7 +313,7 @@ class Recorder:
             action=Action.ADOPTED,
             kind=key.kind,
             resource_id=key.id,
-            facts={"targetId": principal.id, "by": ["inline"]},
+            facts={"targetId": principal.id, "by": ["inline"], **self.where},
         )
         self._linked(key)
 
@@ -325,7 +332,7 @@ class Recorder:
             kind=link.key.kind,
             resource_id=link.key.id,
             outcome="gone",
-            facts={"targetId": link.target_id},
+            facts={"targetId": link.target_id, **self.where},
         )
 
     def _members_gone(self, ending: MembersGone) -> None:
@@ -345,7 +352,11 @@ class Recorder:
             kind=key.kind,
             resource_id=key.id,
             outcome="refused",
-            facts={"change": type(ending.change).__name__, "status": ending.error.status},
+            facts={
+                "change": type(ending.change).__name__,
+                "status": ending.error.status,
+                **self.where,
+            },
             personal={"detail": ending.error.detail},
             target_request_id=ending.error.request_id,
         )
@@ -371,7 +382,7 @@ class Recorder:
                 action=Action.CALL,
                 group_id=change.group,
                 members=[people.get(member, member) for member in change.members],
-                facts={"change": type(change).__name__},
+                facts={"change": type(change).__name__, **self.where},
                 target_request_id=ending.request_id,
             )
             return
@@ -393,7 +404,11 @@ class Recorder:
             kind=key.kind,
             resource_id=key.id,
             outcome="ok" if action is Action.CALL else "not known",
-            facts={"change": type(change).__name__, "attributes": _attribute_names(change)},
+            facts={
+                "change": type(change).__name__,
+                "attributes": _attribute_names(change),
+                **self.where,
+            },
             target_request_id=request_id,
         )
 

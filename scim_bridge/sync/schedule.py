@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 
@@ -11,6 +12,7 @@ from scim_bridge.directory import locks
 from scim_bridge.directory.database import Database
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import Extraction as ExtractionSettings
+from scim_bridge.sync.beside import Beside
 from scim_bridge.sync.extraction import (
     KINDS,
     Extracted,
@@ -29,8 +31,6 @@ LOOK_EVERY = 5.0
 TURN_SECONDS = 300.0
 # How often it is looked whether another process has finished, in seconds.
 LOOK_AGAIN = 0.2
-# How long is waited at the end for a reading to notice, in seconds.
-END_WITHIN = 5.0
 
 # Read one after the other. Assignments take long: nothing else waits for them.
 LANES: tuple[tuple[ExtractionKind, ...], ...] = (
@@ -62,7 +62,16 @@ class Schedule:
         self._clock = clock
         self._looked: float | None = None
         self._stopping = threading.Event()
-        self._reading: dict[tuple[ExtractionKind, ...], threading.Thread] = {}
+        self._readings = {
+            lane: Beside(
+                "extraction",
+                partial(self._read, lane),
+                stopping=self._stopping,
+                target=extraction.sightings.target,
+                lane=lane[0],
+            )
+            for lane in lanes
+        }
 
     def look(self) -> None:
         """Begin to read what is due. Returns at once; called as often as one likes."""
@@ -71,14 +80,8 @@ class Schedule:
         if self._looked is not None and self._clock() - self._looked < LOOK_EVERY:
             return
         self._looked = self._clock()
-        for lane in self.lanes:
-            busy = lane in self._reading and self._reading[lane].is_alive()
-            if not busy and self._due(lane):
-                reading = threading.Thread(
-                    target=self._read, args=(lane,), name=f"extraction-{lane[0]}", daemon=True
-                )
-                self._reading[lane] = reading
-                reading.start()
+        for lane, reading in self._readings.items():
+            reading.begin(partial(self._due, lane))
 
     def read_now(
         self,
@@ -109,9 +112,8 @@ class Schedule:
 
     def stop(self) -> None:
         """End what is being read."""
-        self._stopping.set()
-        for reading in self._reading.values():
-            reading.join(END_WITHIN)
+        for reading in self._readings.values():
+            reading.stop()
 
     def _due(self, lane: Sequence[ExtractionKind]) -> list[ExtractionKind]:
         found = freshness(self.database, self.settings, self.extraction.sightings.target)
@@ -126,11 +128,6 @@ class Schedule:
                     self.extraction.run(due, report=self._keeping(name))
         except _Stopped:
             log.info("extraction stopped", lane=lane[0])
-        except BridgeError as error:
-            log.warning("extraction interrupted", lane=lane[0], reason=str(error))
-        except Exception:
-            # A defect here must stop neither deliveries nor the next reading.
-            log.exception("extraction failed", lane=lane[0])
 
     def _keeping(
         self, name: str, also: Report = lambda _kind, _done, _total: None

@@ -3,13 +3,11 @@
 Users, groups and memberships as they are effective: who is inactive is in no group here.
 """
 
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-import structlog
 from sqlalchemy import Row, Select, select, union
 
 from scim_bridge.connectors.snapshot import write_csv, write_jsonl
@@ -17,18 +15,15 @@ from scim_bridge.directory import locks
 from scim_bridge.directory.database import Database, now
 from scim_bridge.directory.nesting import PAIRS
 from scim_bridge.directory.tables import ENTERPRISE, groups, memberships, runs, users
-from scim_bridge.errors import BridgeError
 from scim_bridge.settings import Snapshot
+from scim_bridge.sync.beside import Beside
 from scim_bridge.sync.journal import forget_runs, journalled
-
-log = structlog.get_logger(__name__)
 
 # A process that dies while it writes keeps others from writing for so long, in seconds.
 TURN_SECONDS = 3600.0
 # What could not be written is tried again after so many seconds, or its interval if shorter.
 TRY_AGAIN = 300.0
 KEEP_RUNS = 30 * 86_400.0
-END_WITHIN = 5.0
 
 USER_COLUMNS = (
     "id",
@@ -60,22 +55,15 @@ class Snapshots:
         self.name = name
         self.settings = settings
         self._run = run_of(name)
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._beside = Beside("snapshot", self.write, connector=name)
 
     def look(self) -> None:
         """Begin to write what is due. Returns at once."""
-        if self._stopping.is_set() or (self._thread is not None and self._thread.is_alive()):
-            return
-        if self._is_due():
-            self._thread = threading.Thread(target=self._write, name=self._run, daemon=True)
-            self._thread.start()
+        self._beside.begin(self._is_due)
 
     def stop(self) -> None:
         """Wait for what is being written; half a file never takes the place of a whole one."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(END_WITHIN)
+        self._beside.stop()
 
     def write(self) -> Mapping[str, int] | None:
         """Write everything now. Returns how much; None: another process is at it.
@@ -89,15 +77,6 @@ class Snapshots:
             with journalled(self.database, self._run) as run, self.database.reading():
                 run.counts = self._files()
                 return run.counts
-
-    def _write(self) -> None:
-        try:
-            self.write()
-        except BridgeError as error:
-            log.warning("snapshot not written", connector=self.name, reason=str(error))
-        except Exception:
-            # A defect here must stop neither deliveries nor the next try.
-            log.exception("snapshot failed", connector=self.name)
 
     def _is_due(self) -> bool:
         every = self.settings.interval

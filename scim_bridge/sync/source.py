@@ -23,7 +23,7 @@ from scim_bridge.directory.kinds import kind_named
 from scim_bridge.directory.resources import Resources
 from scim_bridge.directory.takeover import SOURCE
 from scim_bridge.plan.drift import Difference
-from scim_bridge.plan.matching import Clash, Match, Matching
+from scim_bridge.plan.matching import Clash, Matching
 from scim_bridge.plan.state import Kind
 from scim_bridge.sync.acceptance import Acceptance
 from scim_bridge.sync.adoption import Adoption, Proposal
@@ -244,29 +244,33 @@ class Source:
     def _arrivals(self) -> tuple[int, tuple[Clash, ...]]:
         """Record whoever only Identity Center has, with what they hold there."""
         proposal = self.adoption.proposal()
-        self._end_earlier(proposal)
-        new = _only_new(self.adoption.proposal())
+        if self._end_earlier(proposal):
+            proposal = self.adoption.proposal()
+        new = _only_new(proposal)
         done = self.adoption.adopt(new)
         return done.created, (*new.users.clashes, *new.groups.clashes, *done.clashes)
 
-    def _end_earlier(self, proposal: Proposal) -> None:
-        """End the record of somebody who is gone and whose name a new principal has.
+    def _end_earlier(self, proposal: Proposal) -> int:
+        """End the record of somebody who is gone and whose name a new principal has. Returns how
+        many.
 
         Nobody can tell that it is the same person: who is new must not come by what the other had.
         """
-        for kind in ("user", "group"):
-            for one in proposal.of(kind).matches:
-                with self.database.transaction():
-                    if self._is_gone_for_good(one):
-                        self._end(kind, one.resource)
+        keys, ended = self.keys(), 0
+        for one in (*proposal.users.matches, *proposal.groups.matches):
+            key = Key(kind=one.stranger.kind, id=one.resource)
+            if key not in keys or "externalId" in one.by:
+                continue
+            with self.database.transaction():
+                if self._is_gone_for_good(key):
+                    self._end(key.kind, key.id)
+                    ended += 1
+        return ended
 
-    def _is_gone_for_good(self, one: Match) -> bool:
-        key = Key(kind=one.stranger.kind, id=one.resource)
+    def _is_gone_for_good(self, key: Key) -> bool:
         last = self.observations.applied(key)
         return (
-            "externalId" not in one.by
-            and key in self.keys()
-            and last is not None
+            last is not None
             and not last.active
             and self.observations.link(key) is None
             and self._is_free(key)

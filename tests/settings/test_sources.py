@@ -285,3 +285,16 @@ def test_what_is_wrong_with_a_connector_is_said_with_its_name(file):
     assert said["connector.pager"] == "the name 'pager' is taken: choose another"
     assert said["connector.lake.folder"] == "is missing"
     assert "no such key" in said["connector.lake.secret_env"]
+
+
+def test_the_source_takes_no_filter(file):
+    """Whom it does not match "leaves" Identity Center: they would be disabled at their source."""
+    file.write_text("[source]\nenabled = true\n" + TARGETS)
+
+    assert _said(file, {}) == {
+        "identity_center.filter": "cannot be set together with source.enabled: it would disable "
+        "people at their source; give the filter to those that follow it"
+    }
+    by_variable = {"SCIM_BRIDGE_IDENTITY_CENTER__FILTER": "active eq true"}
+    assert _said(file, by_variable).keys() == by_variable.keys()
+    assert load(file, {"SCIM_BRIDGE_SOURCE__ENABLED": "false"}).targets["paris"].filter

@@ -128,14 +128,16 @@ def test_what_needs_a_person_is_a_cause():
 
 
 def test_a_token_is_told_of_before_it_ends(database):
-    """Identity Center's, and the last one of a client: an overlap is no reason to worry."""
+    """Each Identity Center's, and the last one of a client: an overlap is no reason to worry."""
     add(database, "okta", expires_days=10)
     add(database, "hr", expires_days=10)
     rotate(database, "hr", overlap=3600.0, expires_days=365)
     add(database, "endless")
 
-    found = [cause.id for cause in ending_tokens(database, "2026-12-01", today=date(2026, 11, 24))]
+    ends = {"identity-center": "2026-12-01", "mills": "2026-12-02", "ships": None}
+    found = [cause.id for cause in ending_tokens(database, ends, today=date(2026, 11, 24))]
 
-    assert found[0] == "token:identity-center:2026-12-01"
-    assert [one.split(":")[2] for one in found[1:]] == ["okta"]
-    assert not list(ending_tokens(database, "2027-12-01", today=date(2026, 11, 24)))[1:]
+    assert found[:2] == ["token:identity-center:2026-12-01", "token:mills:2026-12-02"]
+    assert [one.split(":")[2] for one in found[2:]] == ["okta"]
+    later = {"identity-center": "2027-12-01"}
+    assert not list(ending_tokens(database, later, today=date(2026, 11, 24)))[1:]

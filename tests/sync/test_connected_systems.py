@@ -16,10 +16,14 @@ from scim2_server.testserver.cli import ThreadingWSGIServer
 from scim2_server.utils import load_default_service_provider_config
 
 from scim_bridge.app import Bridge, build, create_app
+from scim_bridge.directory.audit import Action
 from scim_bridge.directory.migration import upgrade
+from scim_bridge.directory.trail import trail
 from scim_bridge.sandbox.configuration import write_config
 from scim_bridge.scim import credentials
 from scim_bridge.settings import Extraction, ScimSystem, Source, read
+from scim_bridge.sync.movements import movements
+from scim_bridge.sync.offboarding import offboarding
 from scim_bridge.sync.overview import overview, waiting
 from tests.scim.conftest import ENTERPRISE, USER, Caller
 from tests.sync.conftest import Sandbox
@@ -210,6 +214,30 @@ def test_what_happens_while_it_is_away_arrives_once_when_it_is_back(
     assert stock.names() == {"ada", "bob"}
 
 
+def test_what_was_done_there_is_no_evidence_of_identity_center(
+    front_of: Callable[..., Front], sandbox: Sandbox
+) -> None:
+    """The report on a leaver says when a call took access away: there, and nowhere else."""
+    front = front_of()
+    database, ada = front.bridge.database, front.user("ada")
+    front.group("crew", ada["id"])
+    front.deliver()
+    sandbox.fault(status=403)
+    front.change(ada["id"], active=False)
+    front.deliver()
+
+    found = offboarding(database, [ada["id"]])
+    assert found is not None
+    assert found.disabled is None
+    assert [one.call for one in found.accesses] == [None]
+    left = [one for one in movements(database, since=0.0) if one.who == "leaver"]
+    assert [one.call for one in left] == [None, None]
+    calls = [one for one in trail(database, resource_id=ada["id"]) if one.action == Action.CALL]
+    assert {one.facts.get("target") for one in calls if one.facts["change"] == "DisableUser"} == {
+        "crm"
+    }
+
+
 def test_a_filter_says_who_goes_there_and_a_table_as_what(
     front_of: Callable[..., Front], stock: Stock
 ) -> None:
@@ -252,6 +280,7 @@ def test_who_is_there_already_is_taken_over_if_told_so_and_the_address_agrees(
     assert (stock.user("ada").title, stock.user("bob").title) == ("Countess", None)
     [left] = waiting(front.bridge.database, "crm")
     assert (left.name, left.state) == ("bob@example.com", "failed")
+    assert str(left.last_error).startswith("crm already has a user")
 
 
 def test_what_was_changed_there_by_hand_is_found_and_put_right(

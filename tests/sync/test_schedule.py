@@ -30,12 +30,15 @@ def once() -> dict[str, int]:
     return {kind: 1 for lane in LANES for kind in lane}
 
 
+def until_idle(schedule: Schedule) -> None:
+    eventually(lambda: not any(one.is_under_way for one in schedule._readings.values()))
+
+
 def test_what_is_due_is_read_once_in_the_background(watched):
     schedule = watched.parts.schedule
     schedule.look()
     eventually(lambda: runs(watched) == once())
-    for reading in schedule._reading.values():
-        reading.join()
+    until_idle(schedule)
     schedule._looked = None
     schedule.look()
     schedule.stop()
@@ -47,8 +50,7 @@ def test_while_another_process_reads_nobody_else_does(watched):
     database = watched.directory.database
     with locks.turn(database, names[0], 60), locks.turn(database, names[1], 60):
         watched.parts.schedule.look()
-        for reading in watched.parts.schedule._reading.values():
-            reading.join()
+        until_idle(watched.parts.schedule)
     assert runs(watched) == {}
 
 
@@ -57,7 +59,7 @@ def test_with_an_interval_of_0_nothing_is_read(watched):
         watched.directory.database, watched.parts.extraction, ExtractionSettings(interval=0)
     )
     schedule.look()
-    assert schedule._reading == {}
+    assert [one._thread for one in schedule._readings.values()] == [None] * len(LANES)
 
 
 def test_a_reading_ends_with_the_worker_and_changes_nothing(watched):
